@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package kernels says which kernels there are to test on and what each can
+// do: the Kit, the selector that names it, the capability table.
+//
+// Where kits come from lives in the packages below it (debian, and later
+// source and local), each a Provider; what is done with a kit lives to the
+// right of it in the line of docs/how-a-run-works.md, and must not be
+// imported here.
+package kernels
+
+// Kit is all that is known of one kernel. Paths are absolute host paths to
+// files that the cache keeps and nobody may change, unless said otherwise.
+type Kit struct {
+	// Release is what `uname -r` prints: "6.1.0-56-cloud-amd64".
+	Release string
+	// Version is the upstream version with its packaging: "6.1.192-2".
+	Version string
+	// Source is where the kit came from: "debian:bookworm-security".
+	Source string
+	// Flavour is the distribution's name of the configuration: "cloud-amd64".
+	Flavour string
+	// Dir holds all of the kit's files.
+	Dir string
+	// VMLinux is the uncompressed ELF image with the PVH note that QEMU's
+	// -kernel starts directly; BZImage the image as shipped.
+	VMLinux, BZImage string
+	// ConfigFile is the kernel's .config, SystemMap its symbol table; either
+	// may be "".
+	ConfigFile, SystemMap string
+	// ModulesDir is the folder lib/modules/RELEASE.
+	ModulesDir string
+	// HeadersDir is the folder to build external modules against, as a path
+	// inside the tool root ("/usr/src/linux-headers-…"); "" without headers.
+	HeadersDir string
+	// Mounts are the folders of this kit that must stand at fixed places
+	// inside the tool root for HeadersDir to work.
+	Mounts []Mount
+}
+
+// Mount is a host folder at a place inside the tool root.
+type Mount struct{ Host, Inside string }

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+	"time"
+
+	"github.com/hashicorp/go-multierror"
+
+	"github.com/switchyard-project/switchyard/kernels/guard"
+)
+
+// Entry is what Entries tells of one entry.
+type Entry struct {
+	Kind, Name string
+	Bytes      int64     // disk size of its files
+	Made       time.Time // when it was sealed
+	Broken     error     // what Verify found, nil if whole
+}
+
+// Entries lists all entries by kind and name; deep reads and hashes every
+// file, otherwise sizes and times are compared.
+func (s *Store) Entries(deep bool) ([]Entry, error) {
+	manifests, err := filepath.Glob(filepath.Join(s.Dir, "*", "*", manifestName))
+	if err != nil {
+		return nil, err
+	}
+	sort.Strings(manifests)
+	var all []Entry
+	for _, path := range manifests {
+		dir := filepath.Dir(path)
+		e := Entry{Kind: filepath.Base(filepath.Dir(dir)), Name: filepath.Base(dir)}
+		if e.Kind == "tmp" {
+			continue
+		}
+		if info, err := os.Stat(path); err == nil {
+			e.Made = info.ModTime()
+		}
+		e.Bytes = size(dir)
+		e.Broken = checkManifest(dir, deep)
+		all = append(all, e)
+	}
+	return all, nil
+}
+
+// Remove removes an entry, waiting for a process that is making it.
+func (s *Store) Remove(ctx context.Context, e Entry) error {
+	unlock, err := s.Lock(ctx, e.Kind+"/"+e.Name)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	dir := s.Path(e.Kind, e.Name)
+	// Without its manifest the entry is gone for every reader at once.
+	var errs *multierror.Error
+	if err := os.Remove(filepath.Join(dir, manifestName)); err != nil {
+		errs = multierror.Append(errs, err)
+	}
+	guard.RemoveAll(dir)
+	return errs.ErrorOrNil()
+}
+
+func size(dir string) (bytes int64) {
+	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return nil
+		}
+		if info, err := d.Info(); err == nil && info.Mode().IsRegular() {
+			bytes += info.Size()
+		}
+		return nil
+	})
+	return bytes
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package store is the cache folder: entries that several processes share,
+// made once, seen whole or not at all.
+//
+// An entry is a folder `KIND/NAME`. It is filled under a temporary name,
+// sealed with a manifest of its files, and renamed into place, all under a
+// file lock, so that a second process waits for the first instead of doing
+// the work again. An entry whose files no longer fit the manifest is thrown
+// away and made again.
+//
+// What must not live here: anything about what an entry holds.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"github.com/switchyard-project/switchyard/kernels/guard"
+)
+
+// Store is a cache folder. Its methods may be called from several goroutines
+// and several processes at once.
+type Store struct {
+	// Dir is the folder's absolute path.
+	Dir string
+	// Waiting, if set, is told that another process holds an entry's lock.
+	Waiting func(entry string)
+}
+
+// DefaultDir is $SWITCHYARD_CACHE, else $XDG_CACHE_HOME/switchyard, else
+// ~/.cache/switchyard.
+func DefaultDir() (string, error) {
+	if dir := os.Getenv("SWITCHYARD_CACHE"); dir != "" {
+		return filepath.Abs(dir)
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("find the cache folder: %w; set XDG_CACHE_HOME or SWITCHYARD_CACHE", err)
+	}
+	return filepath.Join(dir, "switchyard"), nil
+}
+
+// Open opens the cache folder dir, or the default one for "", making it if
+// need be.
+func Open(dir string) (*Store, error) {
+	if dir == "" {
+		d, err := DefaultDir()
+		if err != nil {
+			return nil, err
+		}
+		dir = d
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("cache folder: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("cache folder: %w; set SWITCHYARD_CACHE to a folder you can write", err)
+	}
+	return &Store{Dir: dir}, nil
+}
+
+// Path is where the entry kind/name is or would be.
+func (s *Store) Path(kind, name string) string { return filepath.Join(s.Dir, kind, name) }
+
+// Has says whether the entry kind/name is there and whole, without making it.
+func (s *Store) Has(kind, name string) bool {
+	return checkManifest(s.Path(kind, name), false) == nil
+}
+
+// Make gives the path of the entry kind/name, filling it first if it is not
+// there or not whole. fill gets an empty folder and puts the entry's files
+// into it; when it fails, nothing stays.
+func (s *Store) Make(ctx context.Context, kind, name string, fill func(ctx context.Context, dir string) error) (string, error) {
+	final := s.Path(kind, name)
+	if s.Has(kind, name) {
+		return final, nil
+	}
+	unlock, err := s.Lock(ctx, kind+"/"+name)
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	if s.Has(kind, name) { // another process made it while we waited
+		return final, nil
+	}
+	guard.RemoveAll(final)
+	tmp, remove, err := s.Scratch("make-" + kind)
+	if err != nil {
+		return "", DiskFull(err, s.Dir)
+	}
+	defer remove()
+	content := filepath.Join(tmp, "content")
+	if err := os.Mkdir(content, 0o755); err != nil {
+		return "", DiskFull(err, s.Dir)
+	}
+	if err := fill(ctx, content); err != nil {
+		return "", DiskFull(err, s.Dir)
+	}
+	if err := sealManifest(content); err != nil {
+		return "", DiskFull(fmt.Errorf("seal cache entry %s/%s: %w", kind, name, err), s.Dir)
+	}
+	if err := os.MkdirAll(filepath.Dir(final), 0o755); err != nil {
+		return "", DiskFull(err, s.Dir)
+	}
+	if err := os.Rename(content, final); err != nil {
+		return "", fmt.Errorf("put cache entry %s/%s in place: %w", kind, name, err)
+	}
+	return final, nil
+}
+
+// Scratch makes a folder below the cache folder that does not outlive this
+// process; remove removes it sooner.
+func (s *Store) Scratch(pattern string) (dir string, remove func(), err error) {
+	return guard.Scratch(filepath.Join(s.Dir, "tmp"), pattern)
+}
+
+// Lock takes the cache-wide lock called name, waiting for other processes.
+// The kernel drops it should this process die.
+func (s *Store) Lock(ctx context.Context, name string) (unlock func(), err error) {
+	dir := filepath.Join(s.Dir, "locks")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, DiskFull(err, s.Dir)
+	}
+	lock := flock.New(filepath.Join(dir, strings.ReplaceAll(name, "/", "_")))
+	ok, err := lock.TryLock()
+	if err == nil && !ok {
+		if s.Waiting != nil {
+			s.Waiting(name)
+		}
+		ok, err = lock.TryLockContext(ctx, 50*time.Millisecond)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lock %s in %s: %w", name, s.Dir, err)
+	}
+	if !ok {
+		return nil, fmt.Errorf("lock %s in %s: %w", name, s.Dir, context.Cause(ctx))
+	}
+	// The file stays: removing it would let two processes lock two files of
+	// one name.
+	return func() { _ = lock.Unlock() }, nil
+}
+
+// DiskFull adds to an out-of-space error what a person can do about it.
+func DiskFull(err error, dir string) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fmt.Errorf("%w; the disk of %s is full: free some space, run `switchyard cache prune`, or set SWITCHYARD_CACHE to another disk", err, dir)
+	}
+	return err
+}
