@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command switchyard tests Linux kernel live patches end to end. It is thin:
+// flags in, harness/run, report out; one file a verb.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/switchyard-project/switchyard/harness/patch"
+	"github.com/switchyard-project/switchyard/kernels"
+)
+
+// Exit statuses, a contract with scripts.
+const (
+	exitOK          = 0
+	exitUnexpected  = 1   // a verdict is not as expected, or the run itself broke
+	exitInput       = 2   // what the user gave is wrong
+	exitLacking     = 3   // this machine lacks something
+	exitInterrupted = 130 // Ctrl-C, and all is cleaned up
+)
+
+// errInterrupted is the cause with which a signal cancels everything.
+var errInterrupted = errors.New("interrupted")
+
+// errUnexpected ends a command whose report has been shown already.
+var errUnexpected = errors.New("not every verdict is as expected")
+
+// usageError is a mistake on the command line.
+type usageError struct{ error }
+
+func main() { os.Exit(realMain(os.Args[1:])) }
+
+func realMain(args []string) int {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		<-signals
+		cancel(errInterrupted)
+		<-signals // a second one does not wait for the clean-up; the guards do it
+		os.Exit(exitInterrupted)
+	}()
+	root := newRoot()
+	root.SetArgs(normalise(args))
+	err := root.ExecuteContext(ctx)
+	if err != nil && errors.Is(context.Cause(ctx), errInterrupted) {
+		fmt.Fprintln(os.Stderr, "switchyard: interrupted; everything it had started is stopped and removed")
+		return exitInterrupted
+	}
+	return exitStatus(err)
+}
+
+// exitStatus prints err, if need be, and gives the status for it.
+func exitStatus(err error) int {
+	var (
+		lacking *kernels.Lacking
+		noMatch *kernels.NoMatchError
+		input   *patch.InputError
+		build   *patch.BuildError
+		usage   usageError
+	)
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errUnexpected):
+		return exitUnexpected
+	}
+	fmt.Fprintf(os.Stderr, "switchyard: %v\n", err)
+	switch {
+	case errors.As(err, &build):
+		fmt.Fprintf(os.Stderr, "%s\n", build.Log)
+		return exitInput
+	case errors.As(err, &input), errors.As(err, &noMatch):
+		return exitInput
+	case errors.As(err, &usage):
+		fmt.Fprintln(os.Stderr, "`switchyard help` shows examples")
+		return exitInput
+	case errors.As(err, &lacking):
+		return exitLacking
+	}
+	return exitUnexpected
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "switchyard",
+		Short: "End-to-end tests for Linux kernel live patches",
+		Example: `  switchyard run fix/ -kernel 6.1,6.12           test a patch folder on two kernels
+  switchyard run fix.ko -kernel 6.1 -load fork=4  a built module, under a fork storm
+  switchyard kernels list                         what there is to test on
+  switchyard patch build fix/ -kernel 6.12 -o fix.ko
+  switchyard shell -kernel 6.1                    a VM to look around in
+  switchyard doctor                               what this machine can do, and what is missing`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("unknown command %q", args[0])}
+			}
+			return cmd.Help()
+		},
+		Args: cobra.ArbitraryArgs,
+	}
+	root.SetHelpTemplate(helpTemplate)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(runCommand(), kernelsCommand(), patchCommand(), shellCommand(), doctorCommand(), cacheCommand())
+	return root
+}

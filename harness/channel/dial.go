@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package channel
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/hashicorp/yamux"
+)
+
+// Client is the host's side of a session.
+//
+// Concurrency: all methods may be called from several goroutines; MaxCalls of
+// them run at once.
+type Client struct {
+	hello   Hello
+	session *yamux.Session
+	guard   *guard
+	slots   chan struct{}
+}
+
+// Dial begins a session over conn and waits for the guest's hello as long as
+// ctx lets it; a guest that is still booting finds the question waiting. The
+// client owns conn from now on, also when Dial fails.
+func Dial(ctx context.Context, conn net.Conn) (*Client, error) {
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	hello, in, err := greet(conn)
+	if !stop() || ctx.Err() != nil {
+		conn.Close()
+		return nil, fmt.Errorf("wait for the guest's hello: %w", context.Cause(ctx))
+	}
+	if err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("wait for the guest's hello: %w", err)
+	}
+	g := &guard{r: in}
+	session, err := yamux.Client(&stitched{Reader: g, Conn: conn}, muxConfig())
+	if err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("open the channel: %w", err)
+	}
+	return &Client{hello: hello, session: session, guard: g, slots: make(chan struct{}, MaxCalls)}, nil
+}
+
+// stitched is a connection whose beginning was read through a buffer.
+type stitched struct {
+	io.Reader
+	net.Conn
+}
+
+func (s *stitched) Read(p []byte) (int, error) { return s.Reader.Read(p) }
+
+func greet(conn net.Conn) (Hello, *bufio.Reader, error) {
+	var hello Hello
+	preamble := append(make([]byte, 0, preambleSize), magic...)
+	preamble = preamble[:preambleSize]
+	if _, err := rand.Read(preamble[magicSize:]); err != nil {
+		return hello, nil, err
+	}
+	if _, err := conn.Write(preamble); err != nil {
+		return hello, nil, err
+	}
+	in := bufio.NewReaderSize(conn, 64<<10)
+	if err := skipTo(in, preamble); err != nil {
+		return hello, nil, err
+	}
+	line, err := readLine(in, maxHello)
+	if err != nil {
+		return hello, nil, unexpected(err)
+	}
+	if err := json.Unmarshal(line, &hello); err != nil {
+		return hello, nil, err
+	}
+	if hello.Protocol != Protocol {
+		return hello, nil, fmt.Errorf("the guest's agent speaks protocol %d, this program %d: rebuild the image", hello.Protocol, Protocol)
+	}
+	return hello, in, nil
+}
+
+// skipTo reads up to and with mark.
+func skipTo(in *bufio.Reader, mark []byte) error {
+	for skipped := 0; skipped < maxStale; {
+		head, err := in.Peek(len(mark))
+		if err != nil {
+			return unexpected(err)
+		}
+		if bytes.Equal(head, mark) {
+			_, err = in.Discard(len(mark))
+			return err
+		}
+		n, _ := in.Discard(skip(in, mark))
+		skipped += n
+	}
+	return fmt.Errorf("%d bytes and no answer among them", maxStale)
+}
+
+// skip is how many of the buffered bytes cannot begin the mark; at least 1.
+func skip(in *bufio.Reader, mark []byte) int {
+	have, _ := in.Peek(in.Buffered())
+	if i := bytes.IndexByte(have[1:], mark[0]); i >= 0 {
+		return 1 + i
+	}
+	return len(have)
+}
+
+// Hello is what the guest said at the beginning of the session.
+func (c *Client) Hello() Hello { return c.hello }
+
+// Done is closed when the session has ended, from either side.
+func (c *Client) Done() <-chan struct{} { return c.session.CloseChan() }
+
+// Close ends the session and closes the connection. The guest keeps its
+// modules and loads, and waits for the next session.
+func (c *Client) Close() error { return c.session.Close() }
+
+// broken explains an error of the session: a frame that was refused says more
+// than the end of the session that followed from it.
+func (c *Client) broken(err error) error {
+	select {
+	case <-c.session.CloseChan():
+	default:
+		return err
+	}
+	if c.guard.err != nil { // written before the session closed
+		return c.guard.err
+	}
+	if errors.Is(err, yamux.ErrSessionShutdown) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("the channel to the guest is closed: %w", ErrClosed)
+	}
+	return err
+}
+
+// ErrClosed is what calls give once the session has ended: by Close, or
+// because the machine is gone.
+var ErrClosed = net.ErrClosed

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package patch
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/switchyard-project/switchyard/kernels"
+	"github.com/switchyard-project/switchyard/kernels/store"
+)
+
+// Function is one entry of a klp_object's function table.
+type Function struct {
+	Object  string `json:"object"`  // "vmlinux" or a module
+	Name    string `json:"name"`    // the old function's symbol
+	Sympos  uint64 `json:"sympos"`  // which of several symbols of that name; 0: the only one
+	NewName string `json:"newName"` // the replacement's symbol in the module, "" if it has none
+}
+
+// Manifest is what a built module holds, read back from its file and not
+// from its source.
+type Manifest struct {
+	Livepatch bool       `json:"livepatch"` // MODULE_INFO(livepatch, "Y")
+	Replace   bool       `json:"replace"`   // klp_patch.replace, atomic replace
+	Vermagic  string     `json:"vermagic"`
+	Depends   []string   `json:"depends,omitempty"`
+	Functions []Function `json:"functions,omitempty"`
+}
+
+// Objects are the names of the patched objects, each once, in table order.
+func (m Manifest) Objects() []string {
+	var names []string
+	seen := map[string]bool{}
+	for _, f := range m.Functions {
+		if !seen[f.Object] {
+			seen[f.Object] = true
+			names = append(names, f.Object)
+		}
+	}
+	return names
+}
+
+// Patches says whether the module is meant to be a live patch at all: it
+// carries the mark or the tables.
+func (m Manifest) Patches() bool { return m.Livepatch || len(m.Functions) > 0 }
+
+// load reads the module file at path back.
+func load(path string, s *Source, kit *kernels.Kit) (*Module, error) {
+	ko, err := os.ReadFile(path)
+	if err != nil {
+		return nil, &InputError{s.Path, err.Error(), err}
+	}
+	if !bytes.HasPrefix(ko, []byte("\x7fELF")) {
+		return nil, &InputError{path, "not a kernel module (no ELF file)", nil}
+	}
+	info, err := kernels.ModInfo(ko)
+	if err != nil {
+		return nil, &InputError{path, fmt.Sprintf("not a kernel module: %v", err), err}
+	}
+	m := &Module{Path: path, Source: s}
+	m.Name = moduleName(strings.TrimSuffix(filepath.Base(path), ".ko"))
+	if name := info["name"]; len(name) > 0 {
+		m.Name = name[0]
+	}
+	if v := info["vermagic"]; len(v) > 0 {
+		m.Manifest.Vermagic = v[0]
+	}
+	if lp := info["livepatch"]; len(lp) > 0 {
+		m.Manifest.Livepatch = lp[0] == "Y"
+	}
+	for _, d := range info["depends"] {
+		if d != "" {
+			m.Manifest.Depends = append(m.Manifest.Depends, strings.Split(d, ",")...)
+		}
+	}
+	if m.SHA256, err = store.HashFile(path); err != nil {
+		return nil, err
+	}
+	// A module that is not built for this kernel has structs of another
+	// shape; the kernel will refuse it, so its tables do not matter.
+	if m.CheckVermagic(kit) != nil {
+		return m, nil
+	}
+	layout, err := klpLayout(kit)
+	if err != nil {
+		return nil, err
+	}
+	tables, err := readTables(ko, layout)
+	if err != nil {
+		return nil, &InputError{path, fmt.Sprintf("read its klp_patch: %v", err), err}
+	}
+	if tables != nil {
+		m.Manifest.Functions, m.Manifest.Replace = tables.functions, tables.replace
+	}
+	return m, nil
+}

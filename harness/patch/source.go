@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package patch goes from what a user brings (a folder with C sources, a
+// built .ko) to a module for one kit, with a manifest of what it patches.
+//
+// What lives here: reading the user's input, building it with the kernel's
+// own kbuild inside the tool root, reading a module's contents back. What
+// must not: anything that needs a running guest, and any judgement of a run.
+package patch
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"sort"
+	"strings"
+)
+
+// Kind is the form of what the user brought.
+type Kind string
+
+const (
+	// Folder holds C sources, and may hold a Kbuild file, probes and a with/
+	// folder.
+	Folder Kind = "folder"
+	// Prebuilt is a .ko file.
+	Prebuilt Kind = "module"
+)
+
+// InputError says that what the user brought cannot be used. The command
+// exits with status 2 on it.
+type InputError struct {
+	Path string // what was brought
+	Text string // what is wrong with it, and what to do
+	Err  error  // cause, may be nil
+}
+
+func (e *InputError) Error() string { return e.Path + ": " + e.Text }
+func (e *InputError) Unwrap() error { return e.Err }
+
+// Source is a patch (or a module that must be there first) as the user
+// brought it, before any kernel is known.
+type Source struct {
+	Path   string // absolute
+	Kind   Kind
+	Name   string   // the module's name, with underscores
+	Files  []string // of a folder: what goes into a build, relative, sorted
+	With   []*Source
+	Probes []Probe
+}
+
+// withFolder is the subfolder of a patch folder that holds the modules to be
+// loaded before the patch.
+const withFolder = "with"
+
+// Open looks at path: a folder with C sources, a single .c file or a .ko.
+// Errors are *InputError.
+func Open(path string) (*Source, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, &InputError{path, err.Error(), err}
+	}
+	info, err := os.Stat(abs)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, &InputError{path, "no such file or folder; a patch is a folder with C sources or a built .ko", err}
+	case err != nil:
+		return nil, &InputError{path, err.Error(), err}
+	case info.IsDir():
+		return openFolder(abs)
+	case strings.HasSuffix(abs, ".ko"):
+		return &Source{Path: abs, Kind: Prebuilt, Name: moduleName(strings.TrimSuffix(filepath.Base(abs), ".ko"))}, nil
+	case strings.HasSuffix(abs, ".c"):
+		return &Source{Path: filepath.Dir(abs), Kind: Folder, Name: moduleName(strings.TrimSuffix(filepath.Base(abs), ".c")), Files: []string{filepath.Base(abs)}}, nil
+	case strings.HasSuffix(abs, ".patch"), strings.HasSuffix(abs, ".diff"):
+		return nil, &InputError{path, "this version takes a folder with C sources or a built .ko, not a diff yet", nil}
+	}
+	return nil, &InputError{path, "not a patch: expected a folder with C sources, a .c file or a built .ko", nil}
+}
+
+func openFolder(dir string) (*Source, error) {
+	s := &Source{Path: dir, Kind: Folder, Name: moduleName(filepath.Base(dir))}
+	if err := s.readFiles(); err != nil {
+		return nil, err
+	}
+	probes, err := readProbes(filepath.Join(dir, probesFile))
+	if err != nil {
+		return nil, err
+	}
+	s.Probes = probes
+	entries, err := os.ReadDir(filepath.Join(dir, withFolder))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, &InputError{dir, err.Error(), err}
+	}
+	for _, e := range entries {
+		w, err := Open(filepath.Join(dir, withFolder, e.Name()))
+		if err != nil {
+			return nil, err
+		}
+		s.With = append(s.With, w)
+	}
+	return s, nil
+}
+
+// readFiles collects what a build of the folder may read. with/ is built on
+// its own, dot files are an editor's.
+func (s *Source) readFiles() error {
+	hasC := false
+	err := filepath.WalkDir(s.Path, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, _ := filepath.Rel(s.Path, path)
+		switch {
+		case rel != "." && strings.HasPrefix(d.Name(), "."), rel == withFolder && d.IsDir():
+			if d.IsDir() {
+				return filepath.SkipDir
+			}
+			return nil
+		case d.IsDir():
+			return nil
+		case !sourceFile(d.Name()):
+			return nil
+		}
+		hasC = hasC || strings.HasSuffix(rel, ".c")
+		s.Files = append(s.Files, rel)
+		return nil
+	})
+	if err != nil {
+		return &InputError{s.Path, err.Error(), err}
+	}
+	if !hasC {
+		return &InputError{s.Path, "no C source in this folder; put the livepatch module's .c files there (see docs/writing-a-case.md)", nil}
+	}
+	sort.Strings(s.Files)
+	return nil
+}
+
+// sourceFile says whether kbuild may need the file.
+func sourceFile(name string) bool {
+	switch filepath.Ext(name) {
+	case ".c", ".h", ".S":
+		return true
+	}
+	return name == "Kbuild" || name == "Makefile"
+}
+
+// Own returns the folder's own build description, "" without one.
+func (s *Source) ownKbuild() string {
+	for _, name := range []string{"Kbuild", "Makefile"} {
+		for _, f := range s.Files {
+			if f == name {
+				return name
+			}
+		}
+	}
+	return ""
+}
+
+// kbuild is the build description for a folder without one: all C files make
+// one module.
+func (s *Source) kbuild() (text string, module string) {
+	var objects []string
+	clash := false
+	for _, f := range s.Files {
+		if strings.HasSuffix(f, ".c") {
+			o := strings.TrimSuffix(f, ".c") + ".o"
+			clash = clash || o == s.Name+".o"
+			objects = append(objects, o)
+		}
+	}
+	if len(objects) == 1 && clash {
+		return fmt.Sprintf("obj-m := %s.o\n", s.Name), s.Name
+	}
+	module = s.Name
+	if clash { // kbuild takes name.o for the module itself
+		module += "_patch"
+	}
+	return fmt.Sprintf("obj-m := %s.o\n%[1]s-y := %s\n", module, strings.Join(objects, " ")), module
+}
+
+var notName = regexp.MustCompile(`[^A-Za-z0-9_]+`)
+
+// moduleName is the name that the kernel gives a module of this file name.
+func moduleName(file string) string { return notName.ReplaceAllString(file, "_") }

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package report is what people and machines read of runs: report.json, the
+// table on a terminal.
+//
+// What must not live here: judgement (package check) and measurement
+// (package observe). The JSON is a contract: fields are added, never renamed
+// or removed; docs/report.schema.json says what each means.
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/google/renameio/v2"
+)
+
+// Schema names the form of report.json.
+const Schema = "switchyard.report/1"
+
+// Report is the content of report.json.
+type Report struct {
+	Schema string `json:"schema"`
+	Runs   []Run  `json:"runs"`
+}
+
+// Run is one patch on one kernel once. Times named guest_… are of the guest's
+// CLOCK_MONOTONIC, wall and cpu times of the host.
+type Run struct {
+	Kernel      Kernel      `json:"kernel"`
+	Patch       Patch       `json:"patch"`
+	Engine      string      `json:"engine"` // "native": the kernel's own livepatch
+	Accel       string      `json:"accel"`  // "kvm" or "tcg"
+	Seed        *int64      `json:"seed,omitempty"`
+	Machine     Machine     `json:"machine"`
+	Verdict     string      `json:"verdict"`
+	Expected    string      `json:"expected"`
+	Reason      string      `json:"reason,omitempty"`
+	Transition  Transition  `json:"transition"`
+	Blockers    []Blocker   `json:"blockers,omitempty"`
+	Load        []Load      `json:"load,omitempty"`
+	LogReports  []LogReport `json:"log_reports,omitempty"`
+	Artifacts   Artifacts   `json:"artifacts"`
+	Steps       []Step      `json:"steps,omitempty"`
+	Repro       string      `json:"repro,omitempty"`
+	ElapsedNS   int64       `json:"elapsed_wall_ns"`
+	HostMemByte int64       `json:"host_max_rss_bytes,omitempty"` // of this program
+}
+
+// AsExpected says whether the run needs nobody's attention.
+func (r Run) AsExpected() bool { return r.Verdict == r.Expected }
+
+// Kernel is the identity of the kernel of a run.
+type Kernel struct {
+	Release      string `json:"release"`
+	Version      string `json:"version,omitempty"`
+	Selector     string `json:"selector"`
+	Source       string `json:"source"`
+	ConfigSHA256 string `json:"config_sha256,omitempty"`
+}
+
+// Patch is the identity of what was tested.
+type Patch struct {
+	Name      string     `json:"name"`
+	SHA256    string     `json:"sha256,omitempty"` // of the module's file
+	Functions []Function `json:"functions"`
+}
+
+// Function is one patched function.
+type Function struct {
+	Object string `json:"object"`
+	Name   string `json:"name"`
+	Sympos uint64 `json:"sympos"`
+}
+
+// Machine is the guest and its cost.
+type Machine struct {
+	Start       string `json:"start"`         // "cold" or "fork"
+	StartWallNS int64  `json:"start_wall_ns"` // to the agent's hello
+	StartCPUNS  int64  `json:"start_cpu_ns"`  // of the QEMU process, to the agent's hello
+	CPUNS       int64  `json:"cpu_ns"`        // of the QEMU process, whole run
+	VCPUs       int    `json:"vcpus"`
+	MemMiB      int    `json:"mem_mib"`
+	QEMU        string `json:"qemu"`
+}
+
+// Transition holds both directions; null where a run did not get there.
+type Transition struct {
+	Apply  *Phase `json:"apply"`
+	Revert *Phase `json:"revert"`
+}
+
+// Phase is one transition.
+type Phase struct {
+	Done    bool  `json:"done"`
+	GuestNS int64 `json:"guest_ns"` // begin to end, or to the last sample
+	// Rounds is how often the core tried to complete the transition; null
+	// where the kernel could not be asked.
+	Rounds    *int     `json:"rounds"`
+	Signals   int      `json:"signals"`
+	Samples   []Sample `json:"samples"`
+	TasksLeft int      `json:"tasks_left"`
+}
+
+// Sample is a point of the convergence curve.
+type Sample struct {
+	GuestNS   int64 `json:"guest_ns"` // since the transition began
+	TasksLeft int   `json:"tasks_left"`
+	Tasks     int   `json:"tasks"`
+}
+
+// Blocker is a task that was not switched when a stall was called.
+type Blocker struct {
+	Task     string   `json:"task"`
+	PID      int      `json:"pid"`
+	Kind     string   `json:"kind"`
+	Reason   string   `json:"reason"`
+	Function string   `json:"function,omitempty"`
+	Stack    []string `json:"stack,omitempty"`
+	Rounds   int      `json:"rounds,omitempty"`
+	FirstNS  int64    `json:"first_ns"`
+	LastNS   int64    `json:"last_ns"`
+}
+
+// Load is what one load did. Rates are operations a second of guest time.
+type Load struct {
+	Name       string  `json:"name"`
+	Ops        uint64  `json:"ops"`
+	Errors     uint64  `json:"errors"`
+	FirstError string  `json:"first_error,omitempty"`
+	RateBefore float64 `json:"rate_before"`
+	RateDuring float64 `json:"rate_during"`
+	RateAfter  float64 `json:"rate_after"`
+}
+
+// LogReport is a complaint of the kernel.
+type LogReport struct {
+	Kind  string   `json:"kind"`
+	Title string   `json:"title"`
+	Text  []string `json:"text,omitempty"`
+}
+
+// Artifacts says where the evidence lies.
+type Artifacts struct {
+	Dir string `json:"dir"`
+}
+
+// Step is one step of the run's pipeline and its wall time.
+type Step struct {
+	Name   string `json:"name"`
+	WallNS int64  `json:"wall_ns"`
+	Error  string `json:"error,omitempty"`
+}
+
+// WriteJSON writes the report, indented.
+func (r Report) WriteJSON(w io.Writer) error {
+	r.Schema = Schema
+	if r.Runs == nil {
+		r.Runs = []Run{}
+	}
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(r)
+}
+
+// Save writes report.json at path, whole or not at all.
+func (r Report) Save(path string) error {
+	f, err := renameio.NewPendingFile(path, renameio.WithPermissions(0o644))
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	defer f.Cleanup()
+	if err := r.WriteJSON(f); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return f.CloseAtomicallyReplace()
+}
+
+// LoadFile reads a report; one of another schema is an error.
+func LoadFile(path string) (*Report, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var r Report
+	if err := json.Unmarshal(text, &r); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if r.Schema != Schema {
+		return nil, fmt.Errorf("%s: schema %q, this version reads %q", path, r.Schema, Schema)
+	}
+	return &r, nil
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package vm runs one QEMU: its command line, its monitor and consoles, its
+// life and the many ways it can die.
+//
+// A machine is a list of devices, each a tiny type that knows its QEMU
+// arguments, its kernel arguments, and why they are there. A Machine is
+// watched in one place, which alone says how it ended.
+//
+// What must not live here: anything about patches, agents or what is said on
+// the channel.
+package vm
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-multierror"
+)
+
+// QEMU is a qemu-system-x86_64 and how to start it.
+type QEMU struct {
+	// Argv starts it: the program, or a dynamic loader with its arguments
+	// and the program.
+	Argv []string
+	// DataDir holds firmware and option ROMs (-L); "" for its own default.
+	DataDir string
+	// Version is as QEMU says it: "7.2.22".
+	Version string
+	// Origin is where it came from, for people: "host", "tool root".
+	Origin string
+}
+
+// Major is the first number of the version; 0 if there is none.
+func (q QEMU) Major() int {
+	first, _, _ := strings.Cut(q.Version, ".")
+	n, _ := strconv.Atoi(first)
+	return n
+}
+
+// Accel is what executes the guest's instructions.
+type Accel string
+
+// The accelerators. "auto" is not one: see ChooseAccel.
+const (
+	KVM Accel = "kvm"
+	TCG Accel = "tcg"
+)
+
+// What a zero in Config means.
+const (
+	DefaultCPUs   = 1
+	DefaultMemMiB = 512
+	// DefaultSilence is far above anything a living guest was seen to need
+	// between two lines or two heartbeats, also under TCG on a loaded host.
+	DefaultSilence = 60 * time.Second
+)
+
+// Config is one machine to start.
+type Config struct {
+	QEMU         QEMU
+	Accel        Accel
+	CPUs, MemMiB int // 0: DefaultCPUs, DefaultMemMiB
+	// Kernel is an uncompressed vmlinux with a PVH note (cheapest) or a
+	// bzImage (the only way to have KASLR). Initrd may be "".
+	Kernel, Initrd string
+	// Append are kernel arguments behind those of the devices.
+	Append []string
+	// Dir is an existing folder for what the machine leaves behind, written
+	// as it happens: serial.log, qmp.jsonl, qemu.log and cmdline.txt, a shell
+	// line that starts the same machine by hand.
+	Dir string
+	// Silence is how long there may be neither a byte on the serial console
+	// nor a Touch; 0 means DefaultSilence, below 0 no limit.
+	Silence time.Duration
+	// Deadline is when the machine is ended in any case; zero for never.
+	Deadline time.Time
+	// Extra devices come after the standard ones.
+	Extra []Device
+}
+
+// withDefaults fills in the zeros, and says what cannot be.
+func (c Config) withDefaults() (Config, error) {
+	var errs *multierror.Error
+	bad := func(format string, args ...any) {
+		errs = multierror.Append(errs, fmt.Errorf(format, args...))
+	}
+	if c.CPUs == 0 {
+		c.CPUs = DefaultCPUs
+	}
+	if c.MemMiB == 0 {
+		c.MemMiB = DefaultMemMiB
+	}
+	if c.Silence == 0 {
+		c.Silence = DefaultSilence
+	}
+	if len(c.QEMU.Argv) == 0 {
+		bad("no QEMU program given")
+	}
+	if c.QEMU.Major() == 0 {
+		bad("QEMU version %q is not a version", c.QEMU.Version)
+	}
+	if c.Accel != KVM && c.Accel != TCG {
+		bad("accelerator %q is neither kvm nor tcg", c.Accel)
+	}
+	if c.CPUs < 1 || c.CPUs > 255 {
+		bad("%d virtual CPUs: must be 1 to 255", c.CPUs)
+	}
+	if c.MemMiB < 1 {
+		bad("%d MiB of memory: must be at least 1", c.MemMiB)
+	}
+	if c.Kernel == "" {
+		bad("no kernel given")
+	}
+	for _, arg := range c.Append {
+		if strings.ContainsAny(arg, "\n\x00") {
+			bad("kernel argument %q holds a line break or a zero byte", arg)
+		}
+	}
+	return c, errs.ErrorOrNil()
+}
+
+// prepare is withDefaults for a machine that is going to run.
+func (c Config) prepare() (Config, error) {
+	c, err := c.withDefaults()
+	if err != nil {
+		return c, fmt.Errorf("machine: %w", err)
+	}
+	if c.Dir == "" {
+		return c, errors.New("machine: no folder for its logs given")
+	}
+	if c.Dir, err = filepath.Abs(c.Dir); err != nil {
+		return c, fmt.Errorf("machine: %w", err)
+	}
+	return c, nil
+}

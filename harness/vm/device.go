@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vm
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// Device is one feature of the machine: QEMU arguments and what the guest's
+// kernel must be told. Both may be empty; neither depends on anything but
+// the value itself, so that equal lists make equal machines.
+type Device interface {
+	Cmdline() []string
+	KArgs() []string
+}
+
+// PortName is the virtio-serial port of Machine.Channel: the guest finds it
+// as /sys/class/virtio-ports/*/name.
+const PortName = "org.switchyard.0"
+
+// backends says where the three character devices lead. In the order of the
+// command line, which is the order of the inherited descriptors.
+type backends struct{ monitor, serial, channel string }
+
+// inherited are socket pairs whose QEMU ends are descriptors 3, 4 and 5: no
+// path that could clash or stay behind, no race for who listens first.
+// https://www.qemu.org/docs/master/system/qemu-manpage.html (-chardev socket,fd=)
+var inherited = backends{
+	monitor: "socket,id=monitor,fd=3",
+	serial:  "socket,id=serial,fd=4",
+	channel: "socket,id=channel,fd=5",
+}
+
+// byHand is for a person at a terminal: the console there, nobody at the
+// other two.
+var byHand = backends{
+	monitor: "null,id=monitor",
+	serial:  "stdio,id=serial",
+	channel: "null,id=channel",
+}
+
+// Chipset is the board, without anything QEMU or the user's configuration
+// would add.
+type Chipset struct{ DataDir string }
+
+func (c Chipset) Cmdline() []string {
+	args := []string{
+		"-machine", "q35",
+		"-nodefaults", "-no-user-config",
+		"-display", "none",
+		// A guest that resets has crashed: never boot it a second time.
+		"-no-reboot",
+	}
+	if c.DataDir != "" {
+		args = append(args, "-L", c.DataDir)
+	}
+	return args
+}
+
+func (Chipset) KArgs() []string {
+	return []string{
+		// A panic ends the machine at once; see Panic for who hears of it.
+		"panic=-1",
+	}
+}
+
+// Execution is accelerator and CPU model.
+type Execution struct {
+	Accel Accel
+	Major int // of QEMU's version
+}
+
+func (e Execution) Cmdline() []string {
+	if e.Accel == KVM {
+		return []string{"-accel", "kvm", "-cpu", "host"}
+	}
+	accel := "tcg"
+	if e.Major < 10 {
+		// Multi-threaded TCG of 7.2 executes stale int3 bytes after the
+		// kernel patched its text: 7 of 14 boots oopsed. On 10: 0 of 8.
+		accel = "tcg,thread=single"
+	}
+	return []string{"-accel", accel, "-cpu", "max"}
+}
+
+func (Execution) KArgs() []string {
+	return []string{
+		// On a loaded host the timer check of the IO-APIC can see too few
+		// ticks and panic: 5 of 50 boots.
+		// https://www.kernel.org/doc/html/latest/admin-guide/kernel-parameters.html
+		"no_timer_check",
+	}
+}
+
+// Size is the number of virtual CPUs and the memory.
+type Size struct{ CPUs, MemMiB int }
+
+func (s Size) Cmdline() []string {
+	return []string{"-smp", strconv.Itoa(s.CPUs), "-m", strconv.Itoa(s.MemMiB)}
+}
+
+func (Size) KArgs() []string { return nil }
+
+// Monitor is the QMP connection.
+type Monitor struct{ Backend string }
+
+func (m Monitor) Cmdline() []string {
+	return []string{"-chardev", m.Backend, "-mon", "chardev=monitor,mode=control"}
+}
+
+func (Monitor) KArgs() []string { return nil }
+
+// SerialConsole carries the kernel log. The first thing a kernel can write to
+// and the last; slow, which is why nothing else goes over it.
+type SerialConsole struct{ Backend string }
+
+func (s SerialConsole) Cmdline() []string {
+	return []string{"-chardev", s.Backend, "-serial", "chardev:serial"}
+}
+
+func (SerialConsole) KArgs() []string { return []string{"console=ttyS0"} }
+
+// ChannelPort is the virtio-serial port between host and agent. Its PCI slot
+// is fixed so that extra devices never move it.
+type ChannelPort struct{ Backend string }
+
+func (c ChannelPort) Cmdline() []string {
+	return []string{
+		"-chardev", c.Backend,
+		"-device", "virtio-serial-pci,id=ports,addr=0x2",
+		"-device", "virtserialport,bus=ports.0,nr=1,chardev=channel,name=" + PortName,
+	}
+}
+
+func (ChannelPort) KArgs() []string { return nil }
+
+// Panic tells QEMU of a guest's panic (the GUEST_PANICKED event), once the
+// guest has loaded its driver. The ISA device, because its driver is in every
+// kernel (pvpanic in 5.10, pvpanic-mmio from 5.13); that of pvpanic-pci came
+// with 5.13. The guest runs on after the event, to print the rest of its
+// report, and restarts itself (panic=-1), which ends QEMU; for those that
+// hang on the way there is panicGrace.
+// https://www.qemu.org/docs/master/specs/pvpanic.html
+type Panic struct{}
+
+func (Panic) Cmdline() []string { return []string{"-device", "pvpanic", "-action", "panic=none"} }
+func (Panic) KArgs() []string   { return nil }
+
+// Kernel is what boots.
+type Kernel struct{ Image, Initrd string }
+
+func (k Kernel) Cmdline() []string {
+	args := []string{"-kernel", k.Image}
+	if k.Initrd != "" {
+		args = append(args, "-initrd", k.Initrd)
+	}
+	return args
+}
+
+func (Kernel) KArgs() []string {
+	return []string{
+		// Self-tests of ciphers nobody here uses: a tenth of a boot under TCG.
+		"cryptomgr.notests",
+	}
+}
+
+// Debugger lets gdb attach: `target remote ADDRESS`. With Paused the guest
+// waits for it at its first instruction.
+type Debugger struct {
+	Address string // "tcp:127.0.0.1:1234" or "unix:PATH,server=on,wait=off"
+	Paused  bool
+}
+
+func (d Debugger) Cmdline() []string {
+	args := []string{"-gdb", d.Address}
+	if d.Paused {
+		args = append(args, "-S")
+	}
+	return args
+}
+
+func (Debugger) KArgs() []string { return nil }
+
+// devices is the standard machine. The order is part of a snapshot's
+// identity: new ones go to the end.
+func (c Config) devices(b backends) []Device {
+	return append([]Device{
+		Chipset{DataDir: c.QEMU.DataDir},
+		Execution{Accel: c.Accel, Major: c.QEMU.Major()},
+		Size{CPUs: c.CPUs, MemMiB: c.MemMiB},
+		Monitor{Backend: b.monitor},
+		SerialConsole{Backend: b.serial},
+		ChannelPort{Backend: b.channel},
+		Panic{},
+		Kernel{Image: c.Kernel, Initrd: c.Initrd},
+	}, c.Extra...)
+}
+
+func (c Config) String() string {
+	return fmt.Sprintf("%s on %s, QEMU %s (%s), %d CPU, %d MiB", c.Kernel, c.Accel, c.QEMU.Version, c.QEMU.Origin, c.CPUs, c.MemMiB)
+}

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package images
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"github.com/u-root/u-root/pkg/cpio"
+
+	"github.com/switchyard-project/switchyard/kernels"
+	"github.com/switchyard-project/switchyard/kernels/store"
+)
+
+// bootModules are the kernel modules that a guest needs before its agent can
+// speak, each with the reason. Built-in ones are skipped.
+var bootModules = []struct{ name, why string }{
+	{"virtio_pci", "finds the virtio-serial device"},
+	{"virtio_console", "the port that carries the channel"},
+	{"pvpanic-pci", "tells QEMU of a panic while it happens"},
+}
+
+// ModulesList is where the agent finds, a line each, the paths of the modules
+// to load before anything else.
+const ModulesList = "etc/switchyard/modules"
+
+// File is one file of an image.
+type File struct {
+	Path    string // inside the guest, without a leading slash
+	Mode    uint32 // permission bits
+	Content []byte
+}
+
+// Spec says what an image holds.
+type Spec struct {
+	Kit   *kernels.Kit
+	Files []File // of one case, behind everything else
+}
+
+// Image is an initramfs ready to boot.
+type Image struct {
+	Path   string // a cpio archive on the host
+	Digest string // SHA-256 of what went into it
+}
+
+// Build makes the image, or finds it made: the same content is assembled once.
+func (s Spec) Build(ctx context.Context, st *store.Store) (*Image, error) {
+	base, err := Base(ctx, st)
+	if err != nil {
+		return nil, err
+	}
+	agent, err := Agent(ctx, st)
+	if err != nil {
+		return nil, err
+	}
+	segment, err := s.segment(agent)
+	if err != nil {
+		return nil, fmt.Errorf("image for %s: %w", s.Kit.Release, err)
+	}
+	// The base's name is a hash of all that it is made from.
+	sum := sha256.Sum256(append([]byte(filepath.Dir(base)+"\n"), segment...))
+	digest := hex.EncodeToString(sum[:])
+	dir, err := st.Make(ctx, "images", s.Kit.Release+"-"+digest[:16], func(_ context.Context, dir string) error {
+		return concatenate(filepath.Join(dir, "initramfs.cpio"), base, segment)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("image for %s: %w", s.Kit.Release, err)
+	}
+	return &Image{Path: filepath.Join(dir, "initramfs.cpio"), Digest: digest}, nil
+}
+
+// segment is the second cpio archive: the kernel unpacks it over the first
+// (Documentation/driver-api/early-userspace/buffer-format.rst).
+func (s Spec) segment(agent []byte) ([]byte, error) {
+	records := []cpio.Record{cpio.StaticRecord(agent, cpio.Info{Name: "bin/guestd", Mode: cpio.S_IFREG | 0o755})}
+	files, err := s.moduleFiles()
+	if err != nil {
+		return nil, err
+	}
+	folders := map[string]bool{"bin": true}
+	for _, f := range append(files, s.Files...) {
+		for _, dir := range parents(f.Path) {
+			if !folders[dir] {
+				folders[dir] = true
+				records = append(records, cpio.Directory(dir, 0o755))
+			}
+		}
+		records = append(records, cpio.StaticRecord(f.Content, cpio.Info{Name: f.Path, Mode: cpio.S_IFREG | uint64(f.Mode)}))
+	}
+	var out bytes.Buffer
+	w := cpio.Newc.Writer(&out)
+	cpio.MakeAllReproducible(records)
+	for i, r := range records {
+		r.Ino = uint64(i + 1)
+		if err := w.WriteRecord(r); err != nil {
+			return nil, fmt.Errorf("archive %s: %w", r.Name, err)
+		}
+	}
+	if err := cpio.WriteTrailer(w); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
+}
+
+// moduleFiles are the boot modules of the kit, uncompressed (the guest has no
+// decompressor for .ko.xz before 6.2's in-kernel one), and their list.
+func (s Spec) moduleFiles() ([]File, error) {
+	var files []File
+	var list strings.Builder
+	seen := map[string]bool{}
+	for _, m := range bootModules {
+		paths, _, err := s.Kit.ModuleFiles(m.name)
+		if err != nil {
+			return nil, fmt.Errorf("module %s (%s): %w", m.name, m.why, err)
+		}
+		for _, p := range paths {
+			if seen[p] {
+				continue
+			}
+			seen[p] = true
+			content, err := kernels.ReadModule(p)
+			if err != nil {
+				return nil, err
+			}
+			name := strings.TrimSuffix(strings.TrimSuffix(filepath.Base(p), ".xz"), ".zst")
+			inside := path.Join("lib/switchyard", name)
+			files = append(files, File{Path: inside, Mode: 0o644, Content: content})
+			fmt.Fprintf(&list, "/%s\n", inside)
+		}
+	}
+	return append(files, File{Path: ModulesList, Mode: 0o644, Content: []byte(list.String())}), nil
+}
+
+// parents are the folders above name, outermost first.
+func parents(name string) []string {
+	var dirs []string
+	for dir := path.Dir(name); dir != "." && dir != "/"; dir = path.Dir(dir) {
+		dirs = append(dirs, dir)
+	}
+	sort.Slice(dirs, func(i, j int) bool { return len(dirs[i]) < len(dirs[j]) })
+	return dirs
+}
+
+// concatenate writes base, padded to the four bytes at which the kernel looks
+// for the next archive, and segment.
+func concatenate(out, base string, segment []byte) error {
+	f, err := os.Create(out)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	in, err := os.Open(base)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	n, err := io.Copy(f, in)
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(make([]byte, (4-n%4)%4)); err != nil {
+		return err
+	}
+	if _, err := f.Write(segment); err != nil {
+		return err
+	}
+	return f.Close()
+}

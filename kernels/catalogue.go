@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kernels
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/hashicorp/go-multierror"
+)
+
+// Candidate is a kernel that is to be had: a line of `switchyard kernels list`.
+type Candidate struct {
+	// Release, Version, Source and Flavour are as in Kit.
+	Release, Version, Source, Flavour string
+	// Cached says that the kit is in the cache already.
+	Cached bool
+	// Bytes is the size of the download, 0 if not known.
+	Bytes int64
+	// HasHeaders says that modules can be built for it against headers.
+	HasHeaders bool
+	// Native says that the kernel is the one its Source was released with;
+	// of two builds of one upstream version the native one is taken.
+	Native bool
+	// Provider is the Name of the Provider to Get it from.
+	Provider string
+}
+
+// Provider is a place that kits come from.
+type Provider interface {
+	// Name is the provider's part of Kit.Source before the colon: "debian".
+	Name() string
+	// List lists what is to be had. It may give both candidates and an error:
+	// what could be found out, and why there is no more.
+	List(ctx context.Context) ([]Candidate, error)
+	// Get makes the candidate's kit, or finds it in the cache.
+	Get(ctx context.Context, c Candidate) (*Kit, error)
+}
+
+// Keeper is a Provider that can say what is in the cache without asking
+// anybody else.
+type Keeper interface {
+	AtHand(ctx context.Context) ([]Candidate, error)
+}
+
+// PathProvider is a Provider that makes kits from files: the selectors of
+// kind ByPath go to it.
+type PathProvider interface {
+	// FromPath looks at path; ok is false if it is nothing of this provider's.
+	FromPath(ctx context.Context, path string) (c Candidate, ok bool, err error)
+}
+
+// Catalogue is all the places that kits come from.
+type Catalogue struct {
+	Providers []Provider
+	// Fresh makes a version mean the newest kernel to be had. Otherwise it
+	// means the newest at hand that fits, and only if there is none, the
+	// newest to be had: so a test does not change its kernel, or need the
+	// network, because a mirror moved on.
+	Fresh bool
+}
+
+// List lists what is at hand and to be had, newest first. It may give both
+// candidates and an error.
+func (c *Catalogue) List(ctx context.Context) ([]Candidate, error) {
+	var all []Candidate
+	var errs *multierror.Error
+	for _, p := range c.Providers {
+		found, err := p.List(ctx)
+		all = append(all, found...)
+		if err != nil {
+			errs = multierror.Append(errs, err)
+		}
+	}
+	return tidy(all), plain(errs)
+}
+
+func (c *Catalogue) atHand(ctx context.Context) []Candidate {
+	var all []Candidate
+	for _, p := range c.Providers {
+		if k, ok := p.(Keeper); ok {
+			// What cannot be read is not at hand; List tells the reason.
+			found, _ := k.AtHand(ctx)
+			all = append(all, found...)
+		}
+	}
+	return tidy(all)
+}
+
+// Select gives one candidate for each selector in text ("all" and "lts" may
+// give several), in the order of text, each once. Errors: *SelectorError,
+// *NoMatchError, or what kept a provider from answering, a *Lacking mostly.
+func (c *Catalogue) Select(ctx context.Context, text string) ([]Candidate, error) {
+	selectors, err := ParseSelector(text)
+	if err != nil {
+		return nil, err
+	}
+	have := c.atHand(ctx)
+	var listErr error
+	listed := false
+	list := func() []Candidate {
+		if !listed {
+			have, listErr = c.List(ctx)
+			listed = true
+		}
+		return have
+	}
+	if c.Fresh {
+		list()
+	}
+	var chosen []Candidate
+	for _, s := range selectors {
+		found, err := c.choose(ctx, s, have)
+		if err == nil && len(found) == 0 && s.Kind != ByPath && s.Kind != AllAtHand {
+			found, err = c.choose(ctx, s, list())
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(found) == 0 {
+			if listErr != nil {
+				return nil, fmt.Errorf("find a kernel for %q: %w", s.Text, listErr)
+			}
+			return nil, noMatch(s, list())
+		}
+		chosen = append(chosen, found...)
+	}
+	return unique(chosen), nil
+}
+
+// choose gives what s takes from have, which is sorted.
+func (c *Catalogue) choose(ctx context.Context, s Selector, have []Candidate) ([]Candidate, error) {
+	if s.Kind == ByPath {
+		return c.fromPath(ctx, s)
+	}
+	var found []Candidate
+	for _, cand := range have {
+		if s.Matches(cand) {
+			found = append(found, cand)
+		}
+	}
+	switch {
+	case s.Kind == ByVersion && len(found) > 1:
+		found = found[:1]
+	case s.Kind == NewestLTS:
+		seen := map[string]bool{}
+		found = slices.DeleteFunc(found, func(c Candidate) bool {
+			series := Series(c.Version)
+			defer func() { seen[series] = true }()
+			return seen[series]
+		})
+		slices.Reverse(found) // oldest series first, as people list them
+	}
+	return found, nil
+}
+
+func (c *Catalogue) fromPath(ctx context.Context, s Selector) ([]Candidate, error) {
+	for _, p := range c.Providers {
+		if taker, ok := p.(PathProvider); ok {
+			cand, ok, err := taker.FromPath(ctx, s.Pattern)
+			if err != nil {
+				return nil, err
+			}
+			if ok {
+				return []Candidate{cand}, nil
+			}
+		}
+	}
+	return nil, nil
+}
+
+// Get makes the kit of a candidate that Select or List gave.
+func (c *Catalogue) Get(ctx context.Context, cand Candidate) (*Kit, error) {
+	for _, p := range c.Providers {
+		if p.Name() == cand.Provider {
+			return p.Get(ctx, cand)
+		}
+	}
+	return nil, fmt.Errorf("get kernel %s: no provider is called %q", cand.Release, cand.Provider)
+}
+
+// compareCandidates orders newest first.
+func compareCandidates(a, b Candidate) int {
+	native := func(c Candidate) int {
+		if c.Native {
+			return 1
+		}
+		return 0
+	}
+	headers := func(c Candidate) int {
+		if c.HasHeaders {
+			return 1
+		}
+		return 0
+	}
+	return -cmp.Or(
+		CompareVersions(UpstreamVersion(a.Version), UpstreamVersion(b.Version)),
+		cmp.Compare(native(a), native(b)),
+		CompareVersions(a.Version, b.Version),
+		cmp.Compare(headers(a), headers(b)),
+		// The shorter flavour name is the more general one; any order will do
+		// as long as it is always the same.
+		cmp.Compare(b.Flavour, a.Flavour),
+		cmp.Compare(b.Release, a.Release),
+	)
+}
+
+// tidy sorts, newest first, and merges candidates of the same kernel.
+func tidy(all []Candidate) []Candidate {
+	slices.SortStableFunc(all, compareCandidates)
+	return unique(all)
+}
+
+// unique keeps the first of each kernel; it is cached if any of them is.
+func unique(all []Candidate) []Candidate {
+	type key struct{ provider, release, version string }
+	at := map[key]int{}
+	var kept []Candidate
+	for _, c := range all {
+		k := key{c.Provider, c.Release, c.Version}
+		i, ok := at[k]
+		if !ok {
+			at[k] = len(kept)
+			kept = append(kept, c)
+			continue
+		}
+		kept[i].Cached = kept[i].Cached || c.Cached
+		kept[i].HasHeaders = kept[i].HasHeaders || c.HasHeaders
+	}
+	return kept
+}
+
+// plain gives a lone error as it is: multierror's list form is for several.
+func plain(errs *multierror.Error) error {
+	if errs == nil || len(errs.Errors) == 0 {
+		return nil
+	}
+	if len(errs.Errors) == 1 {
+		return errs.Errors[0]
+	}
+	return errs
+}
+
+// IsLacking says whether err is, or wraps, a *Lacking.
+func IsLacking(err error) bool {
+	var l *Lacking
+	return errors.As(err, &l)
+}
