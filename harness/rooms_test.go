@@ -47,7 +47,7 @@ var apart = []struct{ room, from, why string }{
 var guest = []string{"cmd/guestd"}
 
 type goPackage struct {
-	ImportPath                        string
+	ImportPath                         string
 	Imports, TestImports, XTestImports []string
 }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"reflect"
 	"strings"
 )
 
@@ -64,6 +63,3 @@ func rebased(k *Kit, move func(string) string) *Kit {
 	}
 	return &c
 }
-
-// Equal says whether two kits describe the same kernel at the same place.
-func (k *Kit) Equal(other *Kit) bool { return reflect.DeepEqual(k, other) }

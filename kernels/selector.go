@@ -17,7 +17,6 @@ const DefaultFlavour = "cloud-amd64"
 var flavours = map[string]string{
 	"cloud":   "cloud-amd64",
 	"generic": "amd64",
-	"rt":      "rt-amd64",
 }
 
 // lts are the series that kernel.org maintains as longterm.

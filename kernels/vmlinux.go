@@ -151,7 +151,9 @@ func unpackZstd(w io.Writer, body io.Reader, size uint32) error {
 		return fmt.Errorf("unpack payload: %w", err)
 	}
 	defer d.Close()
-	kernel, err := d.DecodeAll(packed, make([]byte, 0, size))
+	// A little more than needed: without room for one more block the decoder
+	// would copy everything to a bigger buffer.
+	kernel, err := d.DecodeAll(packed, make([]byte, 0, int(size)+1<<18))
 	if err != nil {
 		return fmt.Errorf("unpack payload: %w", err)
 	}

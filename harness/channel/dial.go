@@ -24,7 +24,6 @@ import (
 type Client struct {
 	hello   Hello
 	session *yamux.Session
-	guard   *guard
 	slots   chan struct{}
 }
 
@@ -42,13 +41,12 @@ func Dial(ctx context.Context, conn net.Conn) (*Client, error) {
 		conn.Close()
 		return nil, fmt.Errorf("wait for the guest's hello: %w", err)
 	}
-	g := &guard{r: in}
-	session, err := yamux.Client(&stitched{Reader: g, Conn: conn}, muxConfig())
+	session, err := yamux.Client(&stitched{Reader: &guard{r: in}, Conn: conn}, muxConfig())
 	if err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("open the channel: %w", err)
 	}
-	return &Client{hello: hello, session: session, guard: g, slots: make(chan struct{}, MaxCalls)}, nil
+	return &Client{hello: hello, session: session, slots: make(chan struct{}, MaxCalls)}, nil
 }
 
 // stitched is a connection whose beginning was read through a buffer.
@@ -125,18 +123,14 @@ func (c *Client) Close() error { return c.session.Close() }
 // broken explains an error of the session: a frame that was refused says more
 // than the end of the session that followed from it.
 func (c *Client) broken(err error) error {
-	select {
-	case <-c.session.CloseChan():
-	default:
+	if !c.session.IsClosed() {
 		return err
 	}
-	if c.guard.err != nil { // written before the session closed
-		return c.guard.err
+	var frame *frameError
+	if _, why := c.session.AcceptStream(); errors.As(why, &frame) { // a closed session's Accept gives the reason
+		return frame
 	}
-	if errors.Is(err, yamux.ErrSessionShutdown) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return fmt.Errorf("the channel to the guest is closed: %w", ErrClosed)
-	}
-	return err
+	return fmt.Errorf("the channel to the guest is closed: %w", ErrClosed)
 }
 
 // ErrClosed is what calls give once the session has ended: by Close, or

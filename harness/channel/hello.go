@@ -48,7 +48,7 @@ type Hello struct {
 // Limits of what one end takes from the other.
 const (
 	// MaxLine bounds a line of JSON, in bytes.
-	MaxLine = 1 << 20
+	MaxLine  = 1 << 20
 	maxHello = 64 << 10
 	// MaxCalls bounds the calls and streams of one client at once; further
 	// ones wait for their turn.

@@ -13,25 +13,31 @@ type Verdict string
 
 // The verdicts, worst evidence last; see docs/how-a-run-works.md.
 const (
-	// Complete: the transition ended, the new code ran, everything was put
+	// VerdictComplete: the transition ended, the new code ran, everything was put
 	// back.
-	Complete Verdict = "complete"
-	// Stalled: the transition had not ended after the stall time.
-	Stalled Verdict = "stalled"
-	// Refused: the kernel, or Switchyard before it, did not take the patch.
-	Refused Verdict = "refused"
-	// Ineffective: the transition ended and old code still ran.
-	Ineffective Verdict = "ineffective"
-	// Inconsistent: a load or a probe saw a result that neither the old nor
+	VerdictComplete Verdict = "complete"
+	// VerdictStalled: the transition had not ended after the stall time.
+	VerdictStalled Verdict = "stalled"
+	// VerdictRefused: the kernel, or Switchyard before it, did not take the patch.
+	VerdictRefused Verdict = "refused"
+	// VerdictIneffective: the transition ended and old code still ran.
+	VerdictIneffective Verdict = "ineffective"
+	// VerdictInconsistent: a load or a probe saw a result that neither the old nor
 	// the new code gives.
-	Inconsistent Verdict = "inconsistent"
-	// Leaked: after the revert something stayed.
-	Leaked Verdict = "leaked"
-	// Crashed: the kernel reported a bug.
-	Crashed Verdict = "crashed"
-	// Lost: the machine died without a report of its kernel.
-	Lost Verdict = "lost"
+	VerdictInconsistent Verdict = "inconsistent"
+	// VerdictLeaked: after the revert something stayed.
+	VerdictLeaked Verdict = "leaked"
+	// VerdictCrashed: the kernel reported a bug.
+	VerdictCrashed Verdict = "crashed"
+	// VerdictLost: the machine died without a report of its kernel.
+	VerdictLost Verdict = "lost"
 )
+
+// Verdicts are all of them, in the order above.
+var Verdicts = []Verdict{
+	VerdictComplete, VerdictStalled, VerdictRefused, VerdictIneffective,
+	VerdictInconsistent, VerdictLeaked, VerdictCrashed, VerdictLost,
+}
 
 // Phase is one transition as it was seen.
 type Phase struct {
@@ -62,29 +68,29 @@ type Evidence struct {
 func Judge(e Evidence) (Verdict, string) {
 	if len(e.Reports) > 0 {
 		r := e.Reports[0]
-		return Crashed, fmt.Sprintf("the kernel reported: %s", r.Title)
+		return VerdictCrashed, fmt.Sprintf("the kernel reported: %s", r.Title)
 	}
 	if e.Death != nil {
-		return Lost, e.Death.Error()
+		return VerdictLost, e.Death.Error()
 	}
 	if e.Refusal != "" {
-		return Refused, e.Refusal
+		return VerdictRefused, e.Refusal
 	}
 	for _, p := range e.Phases {
 		if p.Started && !p.Done {
-			return Stalled, stallReason(p)
+			return VerdictStalled, stallReason(p)
 		}
 	}
 	if len(e.WrongLoads) > 0 {
-		return Inconsistent, strings.Join(e.WrongLoads, "; ")
+		return VerdictInconsistent, strings.Join(e.WrongLoads, "; ")
 	}
 	if len(e.WrongProbes) > 0 {
-		return Ineffective, strings.Join(e.WrongProbes, "; ")
+		return VerdictIneffective, strings.Join(e.WrongProbes, "; ")
 	}
 	if len(e.Leaks) > 0 {
-		return Leaked, "after the revert there is still " + strings.Join(e.Leaks, ", ")
+		return VerdictLeaked, "after the revert there is still " + strings.Join(e.Leaks, ", ")
 	}
-	return Complete, ""
+	return VerdictComplete, ""
 }
 
 func stallReason(p Phase) string {

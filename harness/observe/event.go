@@ -84,6 +84,9 @@ type Action struct {
 const (
 	EdgeStart = "start" // `transition` went 0 -> 1
 	EdgeEnd   = "end"   // `transition` went 1 -> 0, or the folder vanished
+	// EdgeReplaced: an atomic replace took the patch out; it had no transition
+	// of its own.
+	EdgeReplaced = "replaced"
 	// EdgeReverse: `enabled` changed while `transition` stayed 1.
 	EdgeReverse = "reverse"
 )
@@ -162,7 +165,10 @@ const (
 const (
 	Running    = "running"           // on a CPU or waiting for one
 	Asleep     = "asleep on patched" // sleeps with a patched function on its stack
-	Unreliable = "unreliable stack"  // sleeps, and no patched function is on its stack
+	Unreliable = "unreliable stack"  // the core said so
+	// Waiting: sleeps with no patched function on its stack. Its stack may be
+	// unreliable, or the core has not looked at it since.
+	Waiting = "asleep elsewhere"
 )
 
 // Blocker is a task in the way of a transition, examined.

@@ -35,11 +35,15 @@ type Phase struct {
 	Patch string
 	To    string // where it went at its end (a reversal changes it)
 	// Start and End are ns of the guest's clock; End is 0 while it has not
-	// ended. The kernel's own stamps are taken where they exist.
+	// ended. Start is the kernel's own
+	// stamp where it exists.
 	Start, End int64
-	Reversed   bool
-	Vanished   bool // the patch's folder went away with the end
-	Unseen     bool // it fell between two looks; Start is End
+	// AllSwitched is when the core found the last task switched, by its own
+	// stamp; clean-up follows until End. 0 when this kernel cannot tell.
+	AllSwitched int64
+	Reversed    bool
+	Vanished    bool // the patch's folder went away with the end
+	Unseen      bool // it fell between two looks; Start is End
 	// Rounds is how often the core tried; nil when this kernel cannot tell.
 	Rounds  *int
 	Signals []int64 // when the core signalled those that remained
@@ -47,6 +51,8 @@ type Phase struct {
 	Tasks   Timeline // those that switched late, and when
 	// Blockers are the examinations of tasks in the way.
 	Blockers Timeline
+
+	seen int64 // the look that saw the end
 }
 
 // Done says whether it ended.
@@ -100,7 +106,7 @@ func (t Timeline) Phases() []*Phase {
 			}
 		case EdgeEnd:
 			if p != nil {
-				p.End, p.Vanished = e.T, tr.Vanished
+				p.End, p.seen, p.Vanished = e.T, e.T, tr.Vanished
 				delete(open, tr.Patch)
 			}
 		}
@@ -112,46 +118,37 @@ func (t Timeline) Phases() []*Phase {
 	return phases
 }
 
-// refine replaces what the looks saw by the kernel's own stamps of the same
-// edges: those in the gap before the look. The start's gap is one period; a
-// watcher that was held up (the stop of the world at the start of some
-// transitions) makes it longer, which SincePrev says.
+// refine puts the kernel's own stamps in: of the start, in place of the look
+// that saw it, when it lies in the gap before that look; of the moment when
+// the last task had switched.
 func (t Timeline) refine(phases []*Phase) {
 	gap := map[int64]int64{} // stamp of a look -> time since the one before
-	var exact Timeline
 	for _, e := range t {
-		switch tr := e.Transition; {
-		case tr == nil:
-		case tr.Exact:
-			exact = append(exact, e)
-		default:
+		if tr := e.Transition; tr != nil && !tr.Exact {
 			gap[e.T] = tr.SincePrev
 		}
 	}
-	find := func(edge string, seen int64) int64 {
-		best := seen
-		for _, e := range exact {
-			if e.Transition.Edge == edge && e.T <= seen && e.T >= seen-gap[seen] {
-				best = e.T
-			}
+	for _, e := range t {
+		tr := e.Transition
+		if tr == nil || !tr.Exact {
+			continue
 		}
-		return best
-	}
-	for _, p := range phases {
-		p.Start = find(EdgeStart, p.Start)
-		if p.Done() {
-			p.End = find(EdgeEnd, p.End)
+		for _, p := range phases {
+			switch {
+			case tr.Edge == EdgeStart && e.T <= p.Start && e.T >= p.Start-gap[p.Start]:
+				p.Start = e.T
+			case tr.Edge == EdgeEnd && e.T >= p.Start && (!p.Done() || e.T <= p.End):
+				p.AllSwitched = e.T
+			}
 		}
 	}
 }
 
 func (t Timeline) fill(p *Phase) {
-	in := func(e Event) bool {
-		return e.Clock == Guest && e.T >= p.Start && (!p.Done() || e.T <= p.End)
-	}
 	for _, e := range t {
-		if !in(e) {
-			// The last switches are seen in the look that sees the end.
+		// Up to the look that saw the end, and not to the end itself: that
+		// look saw the last switches as well.
+		if e.Clock != Guest || e.T < p.Start || p.Done() && e.T > p.seen {
 			continue
 		}
 		switch {

@@ -3,6 +3,9 @@
 package patch
 
 import (
+	"bytes"
+	"debug/elf"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -32,7 +35,7 @@ func klpLayout(kit *kernels.Kit) (*layout, error) {
 	if l := layouts.byImage[kit.VMLinux]; l != nil {
 		return l, nil
 	}
-	spec, err := btf.LoadSpec(kit.VMLinux)
+	spec, err := loadBTF(kit.VMLinux)
 	if err != nil {
 		return nil, fmt.Errorf("read the type information (BTF) of %s: %w; without it a module's tables cannot be read back", kit.Release, err)
 	}
@@ -64,6 +67,25 @@ func klpLayout(kit *kernels.Kit) (*layout, error) {
 	}
 	layouts.byImage[kit.VMLinux] = l
 	return l, nil
+}
+
+// loadBTF reads the .BTF section of an image; the image's symbols, which the
+// library would read with a whole ELF file, are stripped.
+func loadBTF(image string) (*btf.Spec, error) {
+	f, err := elf.Open(image)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	section := f.Section(".BTF")
+	if section == nil {
+		return nil, errors.New("the image has no .BTF section (CONFIG_DEBUG_INFO_BTF)")
+	}
+	raw, err := section.Data()
+	if err != nil {
+		return nil, err
+	}
+	return btf.LoadSpecFromReader(bytes.NewReader(raw))
 }
 
 type member struct {

@@ -29,16 +29,19 @@ type Report struct {
 // Run is one patch on one kernel once. Times named guest_… are of the guest's
 // CLOCK_MONOTONIC, wall and cpu times of the host.
 type Run struct {
-	Kernel      Kernel      `json:"kernel"`
-	Patch       Patch       `json:"patch"`
-	Engine      string      `json:"engine"` // "native": the kernel's own livepatch
-	Accel       string      `json:"accel"`  // "kvm" or "tcg"
-	Seed        *int64      `json:"seed,omitempty"`
-	Machine     Machine     `json:"machine"`
-	Verdict     string      `json:"verdict"`
-	Expected    string      `json:"expected"`
-	Reason      string      `json:"reason,omitempty"`
-	Transition  Transition  `json:"transition"`
+	Kernel     Kernel     `json:"kernel"`
+	Patch      Patch      `json:"patch"`
+	Engine     string     `json:"engine"` // "native": the kernel's own livepatch
+	Accel      string     `json:"accel"`  // "kvm" or "tcg"
+	Seed       *int64     `json:"seed,omitempty"`
+	Machine    Machine    `json:"machine"`
+	Verdict    string     `json:"verdict"`
+	Expected   string     `json:"expected"`
+	Reason     string     `json:"reason,omitempty"`
+	Transition Transition `json:"transition"`
+	// Stack holds every patch of a stack in order; Transition is then that of
+	// the last one. Absent for a single patch.
+	Stack       []Stacked   `json:"stack,omitempty"`
 	Blockers    []Blocker   `json:"blockers,omitempty"`
 	Load        []Load      `json:"load,omitempty"`
 	LogReports  []LogReport `json:"log_reports,omitempty"`
@@ -88,6 +91,13 @@ type Machine struct {
 
 // Transition holds both directions; null where a run did not get there.
 type Transition struct {
+	Apply  *Phase `json:"apply"`
+	Revert *Phase `json:"revert"`
+}
+
+// Stacked is one patch of a stack.
+type Stacked struct {
+	Name   string `json:"name"`
 	Apply  *Phase `json:"apply"`
 	Revert *Phase `json:"revert"`
 }

@@ -4,6 +4,7 @@ package vm
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -33,6 +34,9 @@ func (c Config) args(b backends) ([]string, error) {
 		return nil, err
 	}
 	args := append([]string{}, c.QEMU.Argv...)
+	if dir := c.QEMU.DataDir; dir != "" && !slices.Contains(args, dir) {
+		args = append(args, "-L", dir)
+	}
 	var kargs []string
 	for _, d := range c.devices(b) {
 		args = append(args, d.Cmdline()...)

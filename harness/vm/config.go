@@ -25,9 +25,10 @@ import (
 // QEMU is a qemu-system-x86_64 and how to start it.
 type QEMU struct {
 	// Argv starts it: the program, or a dynamic loader with its arguments
-	// and the program.
+	// and the program; options may follow.
 	Argv []string
-	// DataDir holds firmware and option ROMs (-L); "" for its own default.
+	// DataDir holds firmware and option ROMs; "" for the program's own. It
+	// is passed on with -L, unless Argv names it already.
 	DataDir string
 	// Version is as QEMU says it: "7.2.22".
 	Version string

@@ -42,20 +42,16 @@ var byHand = backends{
 
 // Chipset is the board, without anything QEMU or the user's configuration
 // would add.
-type Chipset struct{ DataDir string }
+type Chipset struct{}
 
-func (c Chipset) Cmdline() []string {
-	args := []string{
+func (Chipset) Cmdline() []string {
+	return []string{
 		"-machine", "q35",
 		"-nodefaults", "-no-user-config",
 		"-display", "none",
 		// A guest that resets has crashed: never boot it a second time.
 		"-no-reboot",
 	}
-	if c.DataDir != "" {
-		args = append(args, "-L", c.DataDir)
-	}
-	return args
 }
 
 func (Chipset) KArgs() []string {
@@ -186,7 +182,7 @@ func (Debugger) KArgs() []string { return nil }
 // identity: new ones go to the end.
 func (c Config) devices(b backends) []Device {
 	return append([]Device{
-		Chipset{DataDir: c.QEMU.DataDir},
+		Chipset{},
 		Execution{Accel: c.Accel, Major: c.QEMU.Major()},
 		Size{CPUs: c.CPUs, MemMiB: c.MemMiB},
 		Monitor{Backend: b.monitor},

@@ -124,6 +124,17 @@ func (s *Store) Scratch(pattern string) (dir string, remove func(), err error) {
 	return guard.Scratch(filepath.Join(s.Dir, "tmp"), pattern)
 }
 
+// Results makes a new folder for the evidence of a run called name. It stays
+// until somebody removes it or prunes the cache.
+func (s *Store) Results(name string) (string, error) {
+	base := filepath.Join(s.Dir, "results")
+	if err := os.MkdirAll(base, 0o755); err != nil {
+		return "", DiskFull(err, s.Dir)
+	}
+	dir, err := os.MkdirTemp(base, time.Now().Format("20060102-150405-")+name+"-")
+	return dir, DiskFull(err, s.Dir)
+}
+
 // Lock takes the cache-wide lock called name, waiting for other processes.
 // The kernel drops it should this process die.
 func (s *Store) Lock(ctx context.Context, name string) (unlock func(), err error) {

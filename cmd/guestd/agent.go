@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/hashicorp/go-multierror"
+	"golang.org/x/sys/unix"
+
+	"github.com/switchyard-project/switchyard/harness/channel"
+	"github.com/switchyard-project/switchyard/harness/load"
+)
+
+// agent is what outlasts sessions.
+type agent struct {
+	problems []string // of the start
+	children *children
+
+	mu     sync.Mutex
+	loads  map[int]*load.Process
+	nextID int
+	watch  *watch // nil: nobody ever watched
+}
+
+func newAgent() *agent {
+	return &agent{children: newChildren(), loads: map[int]*load.Process{}}
+}
+
+// try notes what went wrong; the host hears of it in the hello.
+func (a *agent) try(err error) {
+	if err == nil {
+		return
+	}
+	if many, ok := err.(*multierror.Error); ok {
+		for _, err := range many.Errors {
+			a.problems = append(a.problems, err.Error())
+		}
+		return
+	}
+	a.problems = append(a.problems, err.Error())
+}
+
+// capabilities are found by looking for a file; cheap, as a boot pays for it.
+var capabilities = []struct{ name, file string }{
+	{"livepatch", "/sys/kernel/livepatch"},
+	{"patch_state", "/proc/self/patch_state"},
+	{"task_stack", "/proc/self/stack"},
+	{"tracefs", "/sys/kernel/tracing/trace_pipe"},
+	{"function_tracer", "/sys/kernel/tracing/set_ftrace_filter"},
+	{"debugfs", "/sys/kernel/debug/fault_around_bytes"},
+	{"dynamic_debug", "/proc/dynamic_debug/control"},
+	{"btf", "/sys/kernel/btf/vmlinux"},
+	{"kmsg", "/dev/kmsg"},
+	{"cgroup2", "/sys/fs/cgroup/cgroup.procs"},
+	{"userfaultfd", "/proc/sys/vm/unprivileged_userfaultfd"},
+}
+
+func (a *agent) hello() channel.Hello {
+	h := channel.Hello{Capabilities: map[string]bool{}, Config: map[string]string{}, UptimeNS: monotonic(), Problems: a.problems}
+	var u unix.Utsname
+	if unix.Uname(&u) == nil {
+		h.Release, h.Machine = unix.ByteSliceToString(u.Release[:]), unix.ByteSliceToString(u.Machine[:])
+	}
+	if b, err := os.ReadFile("/proc/sys/kernel/random/boot_id"); err == nil {
+		h.BootID = string(bytes.TrimSpace(b))
+	}
+	for _, c := range capabilities {
+		h.Capabilities[c.name] = unix.Access(c.file, unix.F_OK) == nil
+	}
+	if b, err := os.ReadFile("/proc/cmdline"); err == nil {
+		for word := range strings.FieldsSeq(string(b)) {
+			if name, value, _ := strings.Cut(word, "="); strings.HasPrefix(name, "switchyard.") {
+				h.Config[name] = value
+			}
+		}
+	}
+	var info unix.Sysinfo_t
+	if unix.Sysinfo(&info) == nil {
+		h.Config["memory_kib"] = strconv.FormatUint(info.Totalram*uint64(info.Unit)>>10, 10)
+	}
+	if b, err := os.ReadFile("/sys/devices/system/cpu/online"); err == nil {
+		h.Config["cpus"] = string(bytes.TrimSpace(b))
+	}
+	return h
+}
+
+// monotonic is CLOCK_MONOTONIC in ns.
+func monotonic() int64 {
+	var t unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &t)
+	return t.Nano()
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+
+	"github.com/switchyard-project/switchyard/harness/channel"
+)
+
+// runCommand runs one command of the host and waits for it.
+func (a *agent) runCommand(ctx context.Context, in channel.RunCommand) (channel.CommandResult, error) {
+	var out channel.CommandResult
+	if len(in.Argv) == 0 {
+		return out, fmt.Errorf("no command")
+	}
+	var stdout, stderr capped
+	cmd := exec.Command(in.Argv[0], in.Argv[1:]...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = in.Dir, &stdout, &stderr
+	cmd.Env = append(append(os.Environ(), "PATH=/bbin:/bin:/usr/bin:/sbin:/usr/sbin"), in.Env...)
+	if cmd.Err != nil { // not in our own PATH, which init may have none of
+		for _, dir := range []string{"/bbin/", "/bin/", "/usr/bin/", "/sbin/", "/usr/sbin/"} {
+			if _, err := os.Stat(dir + in.Argv[0]); err == nil {
+				cmd.Path, cmd.Err = dir+in.Argv[0], nil
+				break
+			}
+		}
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := a.children.Start(cmd); err != nil {
+		return out, err
+	}
+	defer context.AfterFunc(ctx, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })()
+	err := a.children.Wait(cmd)
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		return out, err
+	}
+	out = channel.CommandResult{Stdout: stdout.b, Stderr: stderr.b, Cut: stdout.cut || stderr.cut}
+	status := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if out.Status = status.ExitStatus(); status.Signaled() {
+		out.Signal = int(status.Signal())
+		out.Status = 128 + out.Signal
+	}
+	return out, nil
+}
+
+// capped keeps the first channel.MaxOutput bytes.
+type capped struct {
+	b   []byte
+	cut bool
+}
+
+func (c *capped) Write(p []byte) (int, error) {
+	room := channel.MaxOutput - len(c.b)
+	if len(p) > room {
+		c.cut = true
+		c.b = append(c.b, p[:room]...)
+	} else {
+		c.b = append(c.b, p...)
+	}
+	return len(p), nil
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package check
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/switchyard-project/switchyard/harness/observe"
+)
+
+// Outcome is what came of one transition.
+type Outcome struct {
+	Verdict  Verdict
+	Reason   string // in a sentence; of a refusal the kernel's own words
+	Blockers []observe.Blocker
+}
+
+func (o Outcome) String() string {
+	text := string(o.Verdict)
+	if o.Reason != "" {
+		text += ": " + o.Reason
+	}
+	return text
+}
+
+// Expectation is what a case says must come of a transition.
+type Expectation struct {
+	Text  string // "complete", "stalled by …"
+	match func(Outcome) error
+}
+
+// Check says how o differs from the expectation; nil if it does not.
+func (e Expectation) Check(o Outcome) error {
+	if err := e.match(o); err != nil {
+		return fmt.Errorf("expected %s, got %v (%w)", e.Text, o, err)
+	}
+	return nil
+}
+
+// Complete expects the transition to end.
+var Complete = Expectation{"complete", wants(VerdictComplete)}
+
+func wants(v Verdict) func(Outcome) error {
+	return func(o Outcome) error {
+		if o.Verdict != v {
+			return fmt.Errorf("the verdict is not %s", v)
+		}
+		return nil
+	}
+}
+
+// Refused expects the kernel to say no with words that match pattern (RE2).
+func Refused(pattern string) Expectation {
+	re := regexp.MustCompile(pattern)
+	return Expectation{fmt.Sprintf("refused with %q", pattern), func(o Outcome) error {
+		if err := wants(VerdictRefused)(o); err != nil {
+			return err
+		}
+		if !re.MatchString(o.Reason) {
+			return fmt.Errorf("its words do not match")
+		}
+		return nil
+	}}
+}
+
+// Trait is something that must hold of one and the same blocker.
+type Trait struct {
+	text  string
+	holds func(observe.Blocker) bool
+}
+
+// Named wants the task's name (comm).
+func Named(comm string) Trait {
+	return Trait{"named " + comm, func(b observe.Blocker) bool { return b.Comm == comm }}
+}
+
+// The kinds of tasks, as Kind wants them.
+const (
+	UserTask = observe.UserTask
+	KThread  = observe.KThread
+	KWorker  = observe.KWorker
+	IOWorker = observe.IOWorker
+)
+
+// Kind wants the kind of task: UserTask, KThread, …
+func Kind(kind string) Trait {
+	return Trait{"a " + kind, func(b observe.Blocker) bool { return b.Kind == kind }}
+}
+
+// AsleepOn wants the task to sleep with function, a patched one, on its stack.
+func AsleepOn(function string) Trait {
+	return Trait{"asleep on " + function, func(b observe.Blocker) bool {
+		return b.Reason == observe.Asleep && b.Function == function
+	}}
+}
+
+// Stalled expects the transition not to end, and one of those in the way to
+// have all traits.
+func Stalled(traits ...Trait) Expectation {
+	var texts []string
+	for _, t := range traits {
+		texts = append(texts, t.text)
+	}
+	text := "stalled"
+	if len(texts) > 0 {
+		text += " by a task " + strings.Join(texts, ", ")
+	}
+	return Expectation{text, func(o Outcome) error {
+		if err := wants(VerdictStalled)(o); err != nil || len(traits) == 0 {
+			return err
+		}
+		for _, b := range o.Blockers {
+			all := true
+			for _, t := range traits {
+				all = all && t.holds(b)
+			}
+			if all {
+				return nil
+			}
+		}
+		return fmt.Errorf("none of the %d blockers is that", len(o.Blockers))
+	}}
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package harness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/switchyard-project/switchyard/harness/run"
+	"github.com/switchyard-project/switchyard/kernels"
+)
+
+// grace is what a test keeps of its binary's time limit to say what it was
+// doing and to clean up; go test's own limit only prints goroutines.
+const grace = 20 * time.Second
+
+// shared is the yard of this test binary.
+var shared = sync.OnceValues(func() (*run.Yard, error) {
+	return run.NewYard(run.Options{QEMU: settings.qemu, Accel: settings.accel, VMs: settings.vms})
+})
+
+func yard(t testing.TB) *run.Yard {
+	t.Helper()
+	y, err := shared()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return y
+}
+
+// testContext ends before the test binary's time limit does.
+func testContext(t testing.TB) context.Context {
+	ctx := t.Context()
+	d, ok := t.(interface{ Deadline() (time.Time, bool) })
+	if !ok {
+		return ctx // a benchmark
+	}
+	end, ok := d.Deadline()
+	if !ok {
+		return ctx
+	}
+	ctx, cancel := context.WithDeadlineCause(ctx, end.Add(-grace), errors.New("go test's time limit (-timeout) is near"))
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// EachKernel runs test for each kernel that -kernel names, as a subtest with
+// the kernel's release as its name. Kernels run at the same time as far as
+// -vms allows.
+func EachKernel(t *testing.T, test func(t *testing.T, k *kernels.Kit)) {
+	t.Helper()
+	y, ctx := yard(t), testContext(t)
+	found, err := y.Catalogue.Select(ctx, settings.kernel)
+	if err != nil {
+		t.Fatal(fetchError(ctx, settings.kernel, err))
+	}
+	for _, c := range found {
+		t.Run(c.Release, func(t *testing.T) {
+			t.Parallel()
+			kit, err := y.Catalogue.Get(testContext(t), c)
+			if err != nil {
+				t.Fatal(fetchError(ctx, c.Release, err))
+			}
+			test(t, kit)
+		})
+	}
+}
+
+// fetchError says what to do when the network is too slow for go test.
+func fetchError(ctx context.Context, kernel string, err error) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	return fmt.Errorf("kernel %s was not here in time: %w; fetch it once with `go run ./cmd/switchyard kernels get %[1]s`, or give go test a longer -timeout", kernel, err)
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package harness
+
+import (
+	"testing"
+
+	"github.com/switchyard-project/switchyard/harness/load"
+	"github.com/switchyard-project/switchyard/harness/observe"
+)
+
+type startedLoad struct {
+	id   int
+	name string
+}
+
+func (v *VM) startLoad(t testing.TB, s load.Spec) {
+	t.Helper()
+	id, err := v.Client.StartLoad(v.ctx, s)
+	if err != nil {
+		t.Fatalf("start load %s: %v", s.Name, v.Explain(err))
+	}
+	v.loads = append(v.loads, startedLoad{id, s.Name})
+}
+
+// LoadsProgress waits until every load of the guest has done more work.
+func (v *VM) LoadsProgress(t testing.TB) {
+	t.Helper()
+	start := map[int]uint64{}
+	for {
+		reading, err := v.Client.LoadStats(v.ctx)
+		if err != nil {
+			t.Fatalf("read the loads' counters: %v", v.Explain(err))
+		}
+		behind := 0
+		for _, l := range reading.Loads {
+			from, seen := start[l.ID]
+			if !seen {
+				start[l.ID] = l.Ops
+			}
+			if !seen || l.Ops < from+uint64(max(l.N, 1)) {
+				behind++
+			}
+		}
+		if behind == 0 {
+			return
+		}
+	}
+}
+
+// stopLoads stops the guest's loads and fails the test for wrong results.
+func (v *VM) stopLoads(t testing.TB) {
+	t.Helper()
+	for _, l := range v.loads {
+		final, err := v.stopLoad(l.id)
+		switch {
+		case err != nil && v.dead:
+		case err != nil:
+			t.Errorf("stop load %s: %v", l.name, v.Explain(err))
+		case final.Errors > 0:
+			t.Errorf("load %s: %d wrong results, the first: %s", l.name, final.Errors, final.FirstError)
+		case final.Ops == 0:
+			t.Errorf("load %s did nothing", l.name)
+		}
+	}
+	v.loads = nil
+}
+
+// stopLoad runs also in clean-up, when the test's own context is over.
+func (v *VM) stopLoad(id int) (observe.Load, error) {
+	ctx, cancel := cleanupContext()
+	defer cancel()
+	return v.Client.StopLoad(ctx, id)
+}
+
+// LoadNames are the names of all loads.
+func LoadNames() []string { return load.Names() }

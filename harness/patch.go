@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package harness
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/switchyard-project/switchyard/harness/check"
+	"github.com/switchyard-project/switchyard/harness/observe"
+	"github.com/switchyard-project/switchyard/harness/patch"
+	"github.com/switchyard-project/switchyard/harness/run"
+)
+
+// Patch is a live patch in the guest and what came of its last transition.
+type Patch struct {
+	Module  *patch.Module
+	Outcome check.Outcome
+	// Applied is the transition as it was followed; nil of a refused patch.
+	Applied *run.Applied
+	vm      *VM
+}
+
+// ApplyOption changes how Apply applies.
+type ApplyOption func(*applyOptions)
+
+type applyOptions struct {
+	stallAfter  time.Duration
+	withoutWith bool
+}
+
+// StallAfter calls a transition stalled after d of guest time.
+func StallAfter(d time.Duration) ApplyOption { return func(o *applyOptions) { o.stallAfter = d } }
+
+// WithoutTarget leaves out the modules of the patch folder's with/.
+func WithoutTarget() ApplyOption { return func(o *applyOptions) { o.withoutWith = true } }
+
+// Build builds the folder, C file or .ko at path for the guest's kernel.
+func (v *VM) Build(t testing.TB, path string) *patch.Module {
+	t.Helper()
+	src, err := patch.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v.build(t, src)
+}
+
+func (v *VM) build(t testing.TB, src *patch.Source) *patch.Module {
+	t.Helper()
+	m, err := v.yard.Builder.Build(v.ctx, src, v.Kit)
+	if err != nil {
+		t.Fatalf("%+v", fetchError(v.ctx, v.Kit.Release, err))
+	}
+	return m
+}
+
+// Insert builds the module at path and loads it.
+func (v *VM) Insert(t testing.TB, path string) *patch.Module {
+	t.Helper()
+	m := v.Build(t, path)
+	v.InsertModule(t, m)
+	return m
+}
+
+// InsertModule loads a built module.
+func (v *VM) InsertModule(t testing.TB, m *patch.Module) {
+	t.Helper()
+	if err := v.Guest.Insert(v.ctx, m, ""); err != nil {
+		t.Fatalf("load %s: %+v", m.Name, err)
+	}
+}
+
+// Remove unloads a module.
+func (v *VM) Remove(t testing.TB, name string) {
+	t.Helper()
+	if err := v.Guest.Unload(v.ctx, name); err != nil {
+		t.Fatalf("%+v", err)
+	}
+}
+
+// Apply builds the patch at path for the guest's kernel, loads the modules of
+// its with/ folder and then the patch, and follows the transition to its end
+// or until it has stalled. A patch that the kernel refuses is an outcome too.
+func (v *VM) Apply(t testing.TB, path string, opts ...ApplyOption) *Patch {
+	t.Helper()
+	var o applyOptions
+	for _, opt := range opts {
+		opt(&o)
+	}
+	src, err := patch.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !o.withoutWith {
+		for _, w := range src.With {
+			v.InsertModule(t, v.build(t, w))
+		}
+	}
+	return v.apply(t, v.build(t, src), o)
+}
+
+// ApplyModule is Apply for a built module.
+func (v *VM) ApplyModule(t testing.TB, m *patch.Module, opts ...ApplyOption) *Patch {
+	t.Helper()
+	var o applyOptions
+	for _, opt := range opts {
+		opt(&o)
+	}
+	return v.apply(t, m, o)
+}
+
+func (v *VM) apply(t testing.TB, m *patch.Module, o applyOptions) *Patch {
+	t.Helper()
+	p := &Patch{Module: m, vm: v}
+	a, err := v.Guest.Apply(v.ctx, m, o.stallAfter)
+	var refused *run.Refused
+	switch {
+	case errors.As(err, &refused):
+		p.Outcome = check.Outcome{Verdict: check.VerdictRefused, Reason: refused.Error()}
+		return p
+	case err != nil:
+		t.Fatalf("apply %s: %+v", m.Name, err)
+	}
+	return p.followed(a)
+}
+
+// followed is p with the outcome of a transition.
+func (p *Patch) followed(a *run.Applied) *Patch {
+	next := *p
+	next.Applied = a
+	next.Outcome = a.Outcome()
+	return &next
+}
+
+// Follow waits again for a transition that had stalled, d of guest time more.
+func (p *Patch) Follow(t testing.TB, d time.Duration) *Patch {
+	t.Helper()
+	a, err := p.vm.Guest.Follow(p.vm.ctx, p.Applied, d)
+	if err != nil {
+		t.Fatalf("follow %s: %+v", p.Module.Name, err)
+	}
+	return p.followed(a)
+}
+
+// Revert disables the patch and follows the reverse transition. In the middle
+// of a transition it reverses that one.
+func (p *Patch) Revert(t testing.TB, opts ...ApplyOption) *Patch {
+	t.Helper()
+	var o applyOptions
+	for _, opt := range opts {
+		opt(&o)
+	}
+	a, err := p.vm.Guest.Disable(p.vm.ctx, p.Module, o.stallAfter)
+	if err != nil {
+		t.Fatalf("revert %s: %+v", p.Module.Name, err)
+	}
+	return p.followed(a)
+}
+
+// Unload removes the patch's module.
+func (p *Patch) Unload(t testing.TB) {
+	t.Helper()
+	p.vm.Remove(t, p.Module.Name)
+}
+
+// Expect fails the test when the last transition did not come out so.
+func (p *Patch) Expect(t testing.TB, e check.Expectation) *Patch {
+	t.Helper()
+	if err := e.Check(p.Outcome); err != nil {
+		t.Fatalf("%s: %s: %v", p.vm.Kit.Release, p.Module.Name, err)
+	}
+	return p
+}
+
+// Phase is the transition as it was observed.
+func (p *Patch) Phase(t testing.TB) *observe.Phase {
+	t.Helper()
+	if p.Applied == nil || p.Applied.Phase == nil {
+		t.Fatalf("%s has no transition: %v", p.Module.Name, p.Outcome)
+	}
+	return p.Applied.Phase
+}

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sort"
+
+	"github.com/switchyard-project/switchyard/harness/check"
+	"github.com/switchyard-project/switchyard/harness/load"
+	"github.com/switchyard-project/switchyard/harness/patch"
+)
+
+// drive does with the booted guest what the plan says, up to the power-off.
+// What it finds wrong is evidence; its error is for a guest that no longer
+// answers.
+func (x *execution) drive(ctx context.Context) error {
+	if len(x.with) > 0 {
+		err := x.step(stepWith, func() error {
+			for _, m := range x.with {
+				if err := x.guest.Insert(ctx, m, ""); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	var err error
+	if x.before, err = x.moduleReferences(ctx); err != nil {
+		return err
+	}
+	if err := x.probe(ctx, x.Patches, "before the patch", patch.Probe.Old); err != nil {
+		return err
+	}
+	if err := x.step(stepLoad, func() error { return x.startLoads(ctx) }); err != nil {
+		return err
+	}
+	if err := x.step(stepApply, func() error { return x.applyAll(ctx) }); err != nil {
+		return err
+	}
+	if x.allDone() {
+		if err := x.step(stepSteady, func() error { return x.loadsProgress(ctx) }); err != nil {
+			return err
+		}
+	}
+	if err := x.step(stepRevert, func() error { return x.revertAll(ctx) }); err != nil {
+		return err
+	}
+	if x.evidence.Refusal == "" && x.allDone() {
+		if err := x.step(stepUnload, func() error { return x.unloadAll(ctx) }); err != nil {
+			return err
+		}
+	}
+	return x.stopLoads(ctx)
+}
+
+// applyAll applies the patches in order, each followed to its end. It ends
+// early where one is refused or stalls.
+func (x *execution) applyAll(ctx context.Context) error {
+	for i, m := range x.modules {
+		a, err := x.guest.Apply(ctx, m, x.StallAfter)
+		var refused *Refused
+		if errors.As(err, &refused) {
+			x.evidence.Refusal = refused.Error()
+			return nil
+		}
+		if a != nil {
+			x.applied = append(x.applied, &transition{module: m, apply: a})
+		}
+		if err != nil {
+			return err
+		}
+		if !a.Done() {
+			return nil
+		}
+		if err := x.probe(ctx, x.Patches[i:i+1], "patched", patch.Probe.New); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// revertAll disables the patches, the last one first: also one whose
+// transition stalled, since a way back is what its author needs to know of.
+func (x *execution) revertAll(ctx context.Context) error {
+	for _, t := range slices.Backward(x.applied) {
+		a, err := x.guest.Disable(ctx, t.module, x.StallAfter)
+		if a != nil {
+			t.revert = a
+		}
+		if err != nil {
+			return err
+		}
+		if !a.Done() {
+			return nil
+		}
+	}
+	if len(x.applied) == 0 {
+		return nil
+	}
+	return x.probe(ctx, x.Patches[:1], "after the revert", patch.Probe.Old)
+}
+
+// unloadAll removes the modules and looks at what stayed.
+func (x *execution) unloadAll(ctx context.Context) error {
+	for _, t := range slices.Backward(x.applied) {
+		if err := x.guest.Unload(ctx, t.module.Name); err != nil {
+			if _, died := x.death(err); died {
+				return err
+			}
+			x.evidence.Leaks = append(x.evidence.Leaks, fmt.Sprintf("module %s (%v)", t.module.Name, err))
+		}
+	}
+	after, err := x.moduleReferences(ctx)
+	if err != nil {
+		return err
+	}
+	for name, refs := range after {
+		switch was, known := x.before[name]; {
+		case !known && !x.named(name):
+			x.evidence.Leaks = append(x.evidence.Leaks, "module "+name)
+		case known && refs > was:
+			x.evidence.Leaks = append(x.evidence.Leaks, fmt.Sprintf("%d references to module %s", refs-was, name))
+		}
+	}
+	left, err := x.guest.Client.Livepatches(x.guest.bound(ctx))
+	if err != nil {
+		return x.guest.orDeath(err)
+	}
+	for _, lp := range left {
+		x.evidence.Leaks = append(x.evidence.Leaks, "livepatch "+lp.Name)
+	}
+	sort.Strings(x.evidence.Leaks)
+	return nil
+}
+
+// named says whether name is one of the patches, whose leak is told already.
+func (x *execution) named(name string) bool {
+	return slices.ContainsFunc(x.modules, func(m *patch.Module) bool { return m.Name == name })
+}
+
+// allDone says whether every patch of the stack is applied for good.
+func (x *execution) allDone() bool {
+	if len(x.applied) != len(x.modules) {
+		return false
+	}
+	return !slices.ContainsFunc(x.applied, func(t *transition) bool {
+		return !t.apply.Done() || (t.revert != nil && !t.revert.Done())
+	})
+}
+
+// probe reads what the sources' probes name and notes what is not as it
+// should be.
+func (x *execution) probe(ctx context.Context, sources []*patch.Source, when string, right func(patch.Probe, string) bool) error {
+	for _, src := range sources {
+		for _, p := range src.Probes {
+			text, err := x.guest.Client.ReadFile(x.guest.bound(ctx), p.Read)
+			if err != nil {
+				if _, died := x.death(x.guest.orDeath(err)); died {
+					return x.guest.orDeath(err)
+				}
+				x.evidence.WrongProbes = append(x.evidence.WrongProbes, fmt.Sprintf("%s: %s cannot be read: %v", when, p.Read, err))
+				continue
+			}
+			if !right(p, string(text)) {
+				x.evidence.WrongProbes = append(x.evidence.WrongProbes, fmt.Sprintf("%s, %s says %q", when, p.Read, clip(string(text))))
+			}
+		}
+	}
+	return nil
+}
+
+func clip(text string) string {
+	const most = 120
+	if len(text) > most {
+		return text[:most] + "…"
+	}
+	return text
+}
+
+// moduleReferences counts the references to each loaded module.
+func (x *execution) moduleReferences(ctx context.Context) (map[string]int, error) {
+	all, err := x.guest.Client.Modules(x.guest.bound(ctx))
+	if err != nil {
+		return nil, x.guest.orDeath(err)
+	}
+	refs := map[string]int{}
+	for _, m := range all {
+		refs[m.Name] = m.RefCount
+	}
+	return refs, nil
+}
+
+// defaultLoads are the loads for what the modules patch.
+func (x *execution) defaultLoads() []load.Spec {
+	var functions []string
+	var objects []string
+	for _, m := range x.modules {
+		objects = append(objects, m.Manifest.Objects()...)
+		functions = append(functions, functionNames(m)...)
+	}
+	return load.DefaultFor(objects, functions)
+}
+
+// judge turns the evidence into the verdict. err is what ended the run early.
+func (x *execution) judge(err error) error {
+	death, died := x.death(err)
+	switch {
+	case died:
+		x.evidence.Death = death
+	case err != nil:
+		return err
+	}
+	x.evidence.Reports = check.Reports(x.kernelLog())
+	for _, t := range x.applied {
+		x.evidence.Phases = append(x.evidence.Phases, phaseEvidence("apply", t.apply))
+	}
+	for _, t := range slices.Backward(x.applied) {
+		if t.revert != nil {
+			x.evidence.Phases = append(x.evidence.Phases, phaseEvidence("revert", t.revert))
+		}
+	}
+	verdict, reason := check.Judge(x.evidence)
+	x.result.Verdict, x.result.Reason = string(verdict), reason
+	return nil
+}

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/switchyard-project/switchyard/harness/check"
+	"github.com/switchyard-project/switchyard/harness/load"
+	"github.com/switchyard-project/switchyard/harness/patch"
+	"github.com/switchyard-project/switchyard/harness/report"
+	"github.com/switchyard-project/switchyard/kernels"
+)
+
+// Plan is one patch (or several, stacked in order) on one kernel once.
+type Plan struct {
+	Kernel   kernels.Candidate
+	Selector string // as the user wrote it
+	Patches  []*patch.Source
+	With     []*patch.Source // modules that must be there first, in order
+	Loads    []load.Spec     // nil: by the patched objects; empty: none
+	Guest    GuestConfig     // Kit and Dir are filled in
+	Dir      string          // for the artifacts of this run
+	// StallAfter is guest time; 0: DefaultStallAfter.
+	StallAfter time.Duration
+	Expected   check.Verdict // "": complete
+	Repro      string        // the command line that does it again
+	// Step hears what is being done; may be nil.
+	Step func(what string)
+}
+
+// The steps of a run in their order, as they are shown and timed.
+const (
+	stepKernel   = "fetch the kernel"
+	stepModule   = "build the module"
+	stepBoot     = "boot"
+	stepWith     = "load the modules it needs"
+	stepLoad     = "start the load"
+	stepApply    = "apply"
+	stepSteady   = "run patched"
+	stepRevert   = "revert"
+	stepUnload   = "unload"
+	stepPowerOff = "power off"
+)
+
+// execution is a plan while it is carried out.
+type execution struct {
+	*Plan
+	yard     *Yard
+	kit      *kernels.Kit
+	with     []*patch.Module
+	modules  []*patch.Module // of Patches
+	guest    *Guest
+	loads    []runningLoad
+	evidence check.Evidence
+	result   report.Run
+	applied  []*transition
+	before   map[string]int // modules and their references before the first patch
+}
+
+// transition is one patch of the stack and both its ways.
+type transition struct {
+	module        *patch.Module
+	apply, revert *Applied
+}
+
+// Run carries out a plan. The error is for what kept it from a verdict: input
+// that cannot be used, something this machine lacks, an interruption.
+// Everything that the guest did is in the result, the machine's death too.
+func (y *Yard) Run(ctx context.Context, p Plan) (report.Run, error) {
+	if p.Expected == "" {
+		p.Expected = check.VerdictComplete
+	}
+	x := &execution{Plan: &p, yard: y}
+	began := time.Now()
+	err := x.run(ctx)
+	x.result.ElapsedNS = int64(time.Since(began))
+	x.fillResult()
+	return x.result, err
+}
+
+func (x *execution) run(ctx context.Context) error {
+	if err := x.prepare(ctx); err != nil {
+		return err
+	}
+	err := x.step(stepBoot, func() (err error) {
+		cfg := x.Guest
+		cfg.Kit, cfg.Dir = x.kit, x.Dir
+		x.guest, err = x.yard.Boot(ctx, cfg)
+		return err
+	})
+	if err == nil {
+		err = x.drive(ctx)
+		err = errors.Join(err, x.step(stepPowerOff, func() error { return x.guest.Close(ctx) }))
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return x.judge(err)
+}
+
+// prepare makes everything that needs no guest.
+func (x *execution) prepare(ctx context.Context) error {
+	err := x.step(stepKernel, func() (err error) {
+		x.kit, err = x.yard.Catalogue.Get(ctx, x.Kernel)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return x.step(stepModule, func() error {
+		var with []*patch.Source
+		for _, p := range x.Patches {
+			with = append(with, p.With...)
+		}
+		for _, src := range append(with, x.With...) {
+			m, err := x.build(ctx, src)
+			if err != nil {
+				return err
+			}
+			x.with = append(x.with, m)
+		}
+		for _, src := range x.Patches {
+			m, err := x.build(ctx, src)
+			if err != nil {
+				return err
+			}
+			if !m.Manifest.Patches() {
+				return &patch.InputError{Path: src.Path, Text: "patches nothing: the module has neither a klp_patch with functions nor the livepatch mark; a module that must only be there goes behind -with"}
+			}
+			x.modules = append(x.modules, m)
+		}
+		return nil
+	})
+}
+
+// build builds src and, before any guest is started for it, checks a prebuilt
+// module's kernel.
+func (x *execution) build(ctx context.Context, src *patch.Source) (*patch.Module, error) {
+	m, err := x.yard.Builder.Build(ctx, src, x.kit)
+	if err != nil {
+		return nil, err
+	}
+	return m, m.CheckVermagic(x.kit)
+}
+
+// step does one step, timed and shown.
+func (x *execution) step(name string, do func() error) error {
+	if x.Step != nil {
+		x.Step(name)
+	}
+	began := time.Now()
+	err := do()
+	s := report.Step{Name: name, WallNS: int64(time.Since(began))}
+	if err != nil {
+		s.Error = err.Error()
+	}
+	x.result.Steps = append(x.result.Steps, s)
+	return err
+}
+
+// name is what the stack of patches is called.
+func (p *Plan) name() string {
+	var names []string
+	for _, src := range p.Patches {
+		names = append(names, src.Name)
+	}
+	return strings.Join(names, "+")
+}
+
+// DirFor is the artifacts folder of p below base.
+func (p *Plan) DirFor(base string) string {
+	return filepath.Join(base, fmt.Sprintf("%s-%s", p.name(), p.Kernel.Release))
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package run
+
+import (
+	"context"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/switchyard-project/switchyard/harness/observe"
+)
+
+// recorder is the timeline while it grows: every event goes to disk first,
+// then to whoever waits for it.
+type recorder struct {
+	log *observe.Log
+
+	mu     sync.Mutex
+	events observe.Timeline
+	news   chan struct{} // closed and replaced with every event
+	err    error         // the first failure to write
+}
+
+func newRecorder(log *observe.Log) *recorder {
+	return &recorder{log: log, news: make(chan struct{})}
+}
+
+func (r *recorder) add(e observe.Event) error {
+	err := r.log.Append(e)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err != nil && r.err == nil {
+		r.err = err
+	}
+	r.events = append(r.events, e)
+	close(r.news)
+	r.news = make(chan struct{})
+	return err
+}
+
+// action records what the harness does, on the host's clock.
+func (r *recorder) action(name, detail, edge string, err error) {
+	a := &observe.Action{Name: name, Detail: detail, Edge: edge}
+	if err != nil {
+		a.Error = err.Error()
+	}
+	_ = r.add(observe.Event{Clock: observe.Host, T: hostMonotonic(), Kind: observe.KindAction, Action: a})
+}
+
+// mark is the present end of the timeline.
+func (r *recorder) mark() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.events)
+}
+
+// since gives the events from mark on, without copying them.
+func (r *recorder) since(mark int) observe.Timeline {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.events[mark:len(r.events):len(r.events)]
+}
+
+// wait calls look with each event from mark on, in order, as they come, until
+// it says true or fails, or ctx ends.
+func (r *recorder) wait(ctx context.Context, mark int, look func(observe.Event) (bool, error)) error {
+	for {
+		r.mu.Lock()
+		fresh, news := r.events[mark:], r.news
+		r.mu.Unlock()
+		for _, e := range fresh {
+			mark++
+			if done, err := look(e); done || err != nil {
+				return err
+			}
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// hostMonotonic is CLOCK_MONOTONIC of the host in ns.
+func hostMonotonic() int64 {
+	var t unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) // cannot fail for this clock
+	return t.Nano()
+}

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package run
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+
+	"github.com/switchyard-project/switchyard/harness/check"
+	"github.com/switchyard-project/switchyard/harness/observe"
+	"github.com/switchyard-project/switchyard/harness/report"
+	"github.com/switchyard-project/switchyard/harness/vm"
+)
+
+// death finds the machine's end in err.
+func (x *execution) death(err error) (vm.Death, bool) {
+	var d vm.Death
+	return d, errors.As(err, &d)
+}
+
+// kernelLog is what the kernel said: its log as the agent read it, and from a
+// machine that died also what only the console still got.
+func (x *execution) kernelLog() []string {
+	var lines []string
+	if x.guest != nil {
+		lines = x.guest.KernelLog()
+	}
+	if d, died := x.death(x.evidence.Death); died && len(check.Reports(lines)) == 0 {
+		lines = nil
+		for _, l := range d.Seen().Console {
+			lines = append(lines, l.Text)
+		}
+	}
+	return lines
+}
+
+// KernelLog is the kernel's own log as the agent has read it so far, a line
+// each.
+func (g *Guest) KernelLog() []string {
+	var lines []string
+	for _, e := range g.Timeline() {
+		if e.KernelLog != nil && e.KernelLog.Facility == 0 {
+			lines = append(lines, e.KernelLog.Text)
+		}
+	}
+	return lines
+}
+
+// phaseEvidence is what the judge needs of a transition.
+func phaseEvidence(name string, a *Applied) check.Phase {
+	p := check.Phase{Name: name, Started: true, Done: a.Done()}
+	if a.Phase != nil {
+		p.Took, p.TasksLeft = a.Phase.Took(), a.Phase.Left()
+	}
+	for _, b := range a.Blockers {
+		p.Blockers = append(p.Blockers, blockerText(b))
+	}
+	return p
+}
+
+// blockerText is "cat/97 (user task) asleep on patched hold_park".
+func blockerText(b observe.Blocker) string {
+	text := fmt.Sprintf("%s/%d (%s) %s", b.Comm, b.TID, b.Kind, b.Reason)
+	if b.Function != "" {
+		text += " " + b.Function
+	}
+	return text
+}
+
+// fillResult writes everything but the verdict into the report.
+func (x *execution) fillResult() {
+	r := &x.result
+	r.Engine, r.Expected, r.Repro = "native", string(x.Expected), x.Repro
+	r.Kernel = report.Kernel{Release: x.Kernel.Release, Version: x.Kernel.Version, Selector: x.Selector, Source: x.Kernel.Source}
+	r.Patch = report.Patch{Name: x.name(), Functions: []report.Function{}}
+	if x.kit != nil {
+		// Without its config a kernel is still itself; the field stays empty.
+		r.Kernel.ConfigSHA256, _ = x.kit.ConfigSHA256()
+	}
+	for _, m := range x.modules {
+		r.Patch.SHA256 = m.SHA256
+		for _, f := range m.Manifest.Functions {
+			r.Patch.Functions = append(r.Patch.Functions, report.Function{Object: f.Object, Name: f.Name, Sympos: f.Sympos})
+		}
+	}
+	r.Artifacts.Dir = x.Dir
+	var self syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &self) == nil {
+		r.HostMemByte = self.Maxrss * 1024
+	}
+	if x.guest != nil {
+		x.fillGuest()
+	}
+}
+
+func (x *execution) fillGuest() {
+	g, r := x.guest, &x.result
+	r.Accel = string(g.Accel)
+	r.Machine = report.Machine{
+		Start: "cold", StartWallNS: int64(g.StartWall), StartCPUNS: int64(g.StartCPU),
+		VCPUs: g.CPUs, MemMiB: g.MemMiB, QEMU: g.QEMU.Version + " (" + g.QEMU.Origin + ")",
+	}
+	cpu, _ := g.Machine.Usage()
+	r.Machine.CPUNS = int64(cpu)
+	r.Load = x.loadReports()
+	for _, rep := range x.evidence.Reports {
+		r.LogReports = append(r.LogReports, report.LogReport{Kind: rep.Kind, Title: rep.Title, Text: rep.Text})
+	}
+	for i, t := range x.applied {
+		if i == len(x.applied)-1 {
+			r.Transition.Apply, r.Transition.Revert = phaseReport(t.apply), phaseReport(t.revert)
+		}
+		if len(x.applied) > 1 {
+			r.Stack = append(r.Stack, report.Stacked{Name: t.module.Name, Apply: phaseReport(t.apply), Revert: phaseReport(t.revert)})
+		}
+		for _, a := range []*Applied{t.apply, t.revert} {
+			if a != nil {
+				r.Blockers = append(r.Blockers, blockerReports(a)...)
+			}
+		}
+	}
+}
+
+func phaseReport(a *Applied) *report.Phase {
+	if a == nil || a.Phase == nil {
+		return nil
+	}
+	p := a.Phase
+	out := &report.Phase{Done: p.Done(), GuestNS: int64(p.Took()), Rounds: p.Rounds, Signals: len(p.Signals), TasksLeft: p.Left(), Samples: []report.Sample{}}
+	for _, s := range p.Samples {
+		out.Samples = append(out.Samples, report.Sample{GuestNS: s.T - p.Start, TasksLeft: s.Sample.Left, Tasks: s.Sample.Total})
+	}
+	return out
+}
+
+func blockerReports(a *Applied) []report.Blocker {
+	var all []report.Blocker
+	for _, b := range a.Blockers {
+		r := report.Blocker{
+			Task: b.Comm, PID: b.TID, Kind: b.Kind, Reason: b.Reason, Function: b.Function, Stack: b.Stack,
+			LastNS: int64(a.Phase.Took()),
+		}
+		if a.Phase.Rounds != nil {
+			r.Rounds = *a.Phase.Rounds
+		}
+		r.FirstNS = r.LastNS
+		for _, e := range a.Phase.Blockers {
+			if e.Blocker.TID == b.TID {
+				r.FirstNS = e.T - a.Phase.Start
+				break
+			}
+		}
+		all = append(all, r)
+	}
+	return all
+}

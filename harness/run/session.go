@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/switchyard-project/switchyard/harness/channel"
+	"github.com/switchyard-project/switchyard/harness/check"
+	"github.com/switchyard-project/switchyard/harness/observe"
+	"github.com/switchyard-project/switchyard/harness/patch"
+)
+
+// DefaultStallAfter is the guest time after which a transition counts as
+// stalled: past the core's signal at its 15th round of 0.75 to 1.75 s.
+const DefaultStallAfter = 40 * time.Second
+
+// guestModules is where modules are put in the guest.
+const guestModules = "/tmp/switchyard"
+
+// Refused is the kernel's no to a module.
+type Refused struct {
+	Module string
+	Errno  syscall.Errno
+	// Words are the lines that the kernel logged while it refused.
+	Words []string
+}
+
+func (r *Refused) Error() string {
+	text := fmt.Sprintf("the kernel refused %s: %v", r.Module, r.Errno)
+	if len(r.Words) > 0 {
+		text += " (" + strings.Join(r.Words, "; ") + ")"
+	}
+	return text
+}
+
+func (r *Refused) Unwrap() error { return r.Errno }
+
+// Insert loads a module, whatever it is. The error is a *Refused when the
+// kernel said no, the machine's death when it died of it.
+func (g *Guest) Insert(ctx context.Context, m *patch.Module, params string) error {
+	ctx = g.bound(ctx)
+	f, err := os.Open(m.Path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if err := g.Client.Mkdir(ctx, guestModules); err != nil {
+		return g.orDeath(err)
+	}
+	inside := path.Join(guestModules, m.Name+".ko")
+	if err := g.Client.Put(ctx, inside, 0o644, f, info.Size()); err != nil {
+		return g.orDeath(err)
+	}
+	mark := g.rec.mark()
+	g.rec.action("load", m.Name, "begin", nil)
+	err = g.Client.Load(ctx, inside, params)
+	g.rec.action("load", m.Name, "end", err)
+	var errno syscall.Errno
+	if err == nil || !errors.As(err, &errno) {
+		return g.orDeath(err)
+	}
+	return &Refused{Module: m.Name, Errno: errno, Words: g.kernelWords(ctx, mark)}
+}
+
+// noise are lines that a kernel logs about any out-of-tree module.
+var noise = []string{"loading out-of-tree module", "tainting kernel with", "module verification failed", "module license", "tracing and", "is a livepatch"}
+
+// Fence waits until everything that the kernel has logged so far is on the
+// timeline: until a line that it writes to the log comes back.
+func (g *Guest) Fence(ctx context.Context) error {
+	ctx = g.bound(ctx)
+	mark := g.rec.mark()
+	line := fmt.Sprintf("switchyard: fence %d", mark)
+	if err := g.Client.WriteFile(ctx, "/dev/kmsg", []byte(line+"\n")); err != nil {
+		return g.orDeath(err)
+	}
+	return g.orDeath(g.rec.wait(ctx, mark, func(e observe.Event) (bool, error) {
+		return e.KernelLog != nil && strings.Contains(e.KernelLog.Text, line), nil
+	}))
+}
+
+// kernelWords are the lines that the kernel logged since mark.
+func (g *Guest) kernelWords(ctx context.Context, mark int) []string {
+	if g.Fence(ctx) != nil {
+		return nil
+	}
+	var words []string
+	for _, e := range g.rec.since(mark) {
+		if e.KernelLog == nil || e.KernelLog.Facility != 0 {
+			continue
+		}
+		text := e.KernelLog.Text
+		if !slices.ContainsFunc(noise, func(n string) bool { return strings.Contains(text, n) }) {
+			words = append(words, text)
+		}
+	}
+	return words
+}
+
+// Applied is one transition as it was followed.
+type Applied struct {
+	Module *patch.Module
+	To     string // observe.Apply or observe.Revert
+	Phase  *observe.Phase
+	// Blockers are the tasks in the way when a stall was called.
+	Blockers []observe.Blocker
+}
+
+// Done says whether the transition ended.
+func (a *Applied) Done() bool { return a.Phase != nil && a.Phase.Done() }
+
+// Outcome is what came of the transition.
+func (a *Applied) Outcome() check.Outcome {
+	verdict, reason := check.Judge(check.Evidence{Phases: []check.Phase{phaseEvidence(a.To, a)}})
+	return check.Outcome{Verdict: verdict, Reason: reason, Blockers: a.Blockers}
+}
+
+// Apply loads a livepatch module and follows its transition to its end, or
+// until stallAfter of guest time (0: DefaultStallAfter) has passed. Errors:
+// as Insert.
+func (g *Guest) Apply(ctx context.Context, m *patch.Module, stallAfter time.Duration) (*Applied, error) {
+	mark := g.rec.mark()
+	if err := g.Insert(ctx, m, ""); err != nil {
+		return nil, err
+	}
+	return g.follow(ctx, m, mark, observe.Apply, stallAfter)
+}
+
+// Disable begins the reverse transition and follows it, as Apply does. In
+// the middle of a transition it reverses that one.
+func (g *Guest) Disable(ctx context.Context, m *patch.Module, stallAfter time.Duration) (*Applied, error) {
+	mark := g.rec.mark()
+	g.rec.action("disable", m.Name, "begin", nil)
+	err := g.Client.SetEnabled(g.bound(ctx), m.Name, false)
+	g.rec.action("disable", m.Name, "end", err)
+	if err != nil {
+		return nil, g.orDeath(err)
+	}
+	return g.follow(ctx, m, mark, observe.Revert, stallAfter)
+}
+
+// Follow waits again for a transition that had stalled.
+func (g *Guest) Follow(ctx context.Context, a *Applied, stallAfter time.Duration) (*Applied, error) {
+	return g.follow(ctx, a.Module, g.rec.mark(), a.To, stallAfter)
+}
+
+// follow waits for the end of m's transition. All times are the guest's.
+func (g *Guest) follow(ctx context.Context, m *patch.Module, mark int, to string, stallAfter time.Duration) (*Applied, error) {
+	if stallAfter == 0 {
+		stallAfter = DefaultStallAfter
+	}
+	begin, err := g.Client.Now(g.bound(ctx))
+	if err != nil {
+		return nil, g.orDeath(err)
+	}
+	stalled := false
+	err = g.rec.wait(g.bound(ctx), mark, func(e observe.Event) (bool, error) {
+		if e.Clock == observe.Guest && e.Seq != 0 && e.T-begin >= int64(stallAfter) {
+			stalled = true
+		}
+		tr := e.Transition
+		ended := tr != nil && !tr.Exact && tr.Patch == m.Name && tr.Edge == observe.EdgeEnd && tr.To == to
+		return ended || stalled, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("follow the transition of %s: %w", m.Name, g.orDeath(err))
+	}
+	a := &Applied{Module: m, To: to, Phase: g.phase(m.Name, to)}
+	if stalled && !a.Done() {
+		if a.Blockers, err = g.Client.Blockers(g.bound(ctx), functionNames(m)); err != nil {
+			return a, g.orDeath(err)
+		}
+	}
+	return a, nil
+}
+
+// phase is the newest transition of the patch called name.
+func (g *Guest) phase(name, to string) *observe.Phase {
+	phases := g.Timeline().Phases()
+	for i := len(phases) - 1; i >= 0; i-- {
+		if p := phases[i]; p.Patch == name && p.To == to {
+			return p
+		}
+	}
+	return nil
+}
+
+func functionNames(m *patch.Module) []string {
+	var names []string
+	for _, f := range m.Manifest.Functions {
+		names = append(names, f.Name)
+	}
+	return names
+}
+
+// Unload removes a module. The core drops a livepatch's reference only some
+// time after its transition ended (kpatch PR 1147), so a module that is in
+// use for now is asked again until unloadWait of guest time has passed.
+func (g *Guest) Unload(ctx context.Context, name string) error {
+	ctx = g.bound(ctx)
+	begin, err := g.Client.Now(ctx)
+	if err != nil {
+		return g.orDeath(err)
+	}
+	g.rec.action("unload", name, "begin", nil)
+	for {
+		err = g.Client.Unload(ctx, name)
+		if !errors.Is(err, syscall.EAGAIN) && !errors.Is(err, syscall.EBUSY) {
+			break
+		}
+		now, clockErr := g.Client.Now(ctx)
+		if clockErr != nil || now-begin > int64(unloadWait) {
+			break
+		}
+	}
+	g.rec.action("unload", name, "end", err)
+	if err != nil {
+		return fmt.Errorf("unload %s: %w", name, g.orDeath(err))
+	}
+	return nil
+}
+
+const unloadWait = 10 * time.Second
+
+// loaded says whether a module is in the guest.
+func (g *Guest) loaded(ctx context.Context, name string) (*channel.Module, error) {
+	all, err := g.Client.Modules(g.bound(ctx))
+	if err != nil {
+		return nil, g.orDeath(err)
+	}
+	for i := range all {
+		if all[i].Name == name {
+			return &all[i], nil
+		}
+	}
+	return nil, nil
+}

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package harness
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/switchyard-project/switchyard/harness/check"
+	"github.com/switchyard-project/switchyard/harness/load"
+	"github.com/switchyard-project/switchyard/harness/run"
+	"github.com/switchyard-project/switchyard/harness/vm"
+	"github.com/switchyard-project/switchyard/kernels"
+)
+
+// How a machine can end other than as it was asked to; errors.As tells them
+// apart. See package vm for what each carries.
+type (
+	GuestPanic    = vm.GuestPanic
+	GuestReset    = vm.GuestReset
+	GuestShutdown = vm.GuestShutdown
+	QEMUKilled    = vm.QEMUKilled
+	QEMUExit      = vm.QEMUExit
+	Silence       = vm.Silence
+)
+
+// VM is a booted guest of one test. Its methods fail the test when the guest
+// does not answer.
+type VM struct {
+	Kit *kernels.Kit
+	*run.Guest
+	yard    *run.Yard
+	ctx     context.Context
+	options options
+	loads   []startedLoad
+	dead    bool // its end was expected and told
+}
+
+type options struct {
+	config  run.GuestConfig
+	loads   []load.Spec
+	allowed []*regexp.Regexp
+}
+
+// Option changes how Boot boots.
+type Option func(testing.TB, *options)
+
+// Load starts the loads named, each as "name" or "name=N", once the guest is
+// up. They run until the test ends, and a wrong result fails it.
+func Load(specs ...string) Option {
+	return func(t testing.TB, o *options) {
+		t.Helper()
+		parsed, err := load.ParseSpec(strings.Join(specs, ","))
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.loads = append(o.loads, parsed...)
+	}
+}
+
+// CPUs gives the guest n vCPUs, whatever -smp says.
+func CPUs(n int) Option { return func(_ testing.TB, o *options) { o.config.CPUs = n } }
+
+// SilenceAfter declares the guest dead when it gives no sign of life for d of
+// host time.
+func SilenceAfter(d time.Duration) Option {
+	return func(_ testing.TB, o *options) { o.config.Silence = d }
+}
+
+// AllowReport lets the kernel log hold reports whose title matches pattern;
+// any other one fails the test.
+func AllowReport(pattern string) Option {
+	return func(_ testing.TB, o *options) { o.allowed = append(o.allowed, regexp.MustCompile(pattern)) }
+}
+
+// Boot boots k for the length of the test.
+func Boot(t testing.TB, k *kernels.Kit, opts ...Option) *VM {
+	t.Helper()
+	v := &VM{Kit: k, yard: yard(t), ctx: testContext(t)}
+	v.options.config = run.GuestConfig{Kit: k, CPUs: settings.smp, MemMiB: settings.mem, BootTimeout: settings.bootTimeout}
+	for _, o := range opts {
+		o(t, &v.options)
+	}
+	v.options.config.Dir = artifacts(t, v.yard)
+	if d, ok := v.ctx.Deadline(); ok {
+		v.options.config.Deadline = d
+	}
+	guest, err := v.yard.Boot(v.ctx, v.options.config)
+	if err != nil {
+		t.Fatalf("%+v", err)
+	}
+	v.Guest = guest
+	t.Cleanup(func() { v.finish(t) })
+	for _, s := range v.options.loads {
+		v.startLoad(t, s)
+	}
+	return v
+}
+
+// finish powers the guest off and holds the test to what the guest says.
+func (v *VM) finish(t testing.TB) {
+	t.Helper()
+	v.stopLoads(t)
+	ctx, cancel := cleanupContext()
+	defer cancel()
+	err := v.Guest.Close(ctx)
+	if err != nil && !v.dead {
+		t.Errorf("%s: %+v", v.Kit.Release, err)
+	}
+	for _, r := range check.Reports(v.KernelLog()) {
+		if !v.allowed(r.Title) {
+			t.Errorf("%s: the kernel reported: %s\n%s", v.Kit.Release, r.Title, strings.Join(r.Text, "\n"))
+		}
+	}
+	if t.Failed() {
+		t.Logf("evidence: %s\nagain: go test %s -run '^%s$' -kernel %s", v.Dir, "./cases", t.Name(), v.Kit.Release)
+	}
+}
+
+// cleanupContext is for what is left to do when the test's own is over.
+func cleanupContext() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), grace)
+}
+
+func (v *VM) allowed(title string) bool {
+	for _, re := range v.options.allowed {
+		if re.MatchString(title) {
+			return true
+		}
+	}
+	return false
+}
+
+// artifacts makes the folder for what this test leaves behind: below
+// -artifacts, else in the cache. It goes away with a test that passed, unless
+// -keep.
+func artifacts(t testing.TB, y *run.Yard) string {
+	t.Helper()
+	name := strings.NewReplacer("/", "_", " ", "_").Replace(t.Name())
+	dir, err := y.Store.Results(name)
+	if settings.artifacts != "" {
+		dir = filepath.Join(settings.artifacts, name)
+		err = os.MkdirAll(dir, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if !t.Failed() && !settings.keep {
+			os.RemoveAll(dir)
+		}
+	})
+	return dir
+}
+
+// ReadFile gives the content of a file in the guest.
+func (v *VM) ReadFile(t testing.TB, path string) string {
+	t.Helper()
+	text, err := v.Client.ReadFile(v.ctx, path)
+	if err != nil {
+		t.Fatalf("read %s in the guest: %v", path, v.Explain(err))
+	}
+	return string(text)
+}
+
+// WriteFile writes text to a file in the guest, in one write.
+func (v *VM) WriteFile(t testing.TB, path, text string) {
+	t.Helper()
+	if err := v.Client.WriteFile(v.ctx, path, []byte(text)); err != nil {
+		t.Fatalf("write %s in the guest: %v", path, v.Explain(err))
+	}
+}
+
+// Run runs a command in the guest and gives what it printed on stdout; an
+// exit status other than 0 fails the test.
+func (v *VM) Run(t testing.TB, argv ...string) string {
+	t.Helper()
+	r, err := v.Client.Run(v.ctx, argv...)
+	if err != nil {
+		t.Fatalf("run %v in the guest: %v", argv, v.Explain(err))
+	}
+	if r.Status != 0 {
+		t.Fatalf("run %v in the guest: exit status %d\n%s%s", argv, r.Status, r.Stdout, r.Stderr)
+	}
+	return string(r.Stdout)
+}
+
+// Task is a command running in the guest.
+type Task struct {
+	done chan error
+	out  string
+}
+
+// Start starts a command in the guest and does not wait for it.
+func (v *VM) Start(t testing.TB, argv ...string) *Task {
+	t.Helper()
+	task := &Task{done: make(chan error, 1)}
+	go func() {
+		r, err := v.Client.Run(v.ctx, argv...)
+		if err == nil && r.Status != 0 {
+			err = fmt.Errorf("exit status %d: %s", r.Status, r.Stderr)
+		}
+		task.out = string(r.Stdout)
+		task.done <- err
+	}()
+	return task
+}
+
+// Wait waits for the command to end and gives what it printed.
+func (k *Task) Wait(t testing.TB) string {
+	t.Helper()
+	if err := <-k.done; err != nil {
+		t.Fatalf("the command in the guest: %v", err)
+	}
+	return k.out
+}
+
+// Eventually asks the guest again and again until ok says yes to the content
+// of the file at path.
+func (v *VM) Eventually(t testing.TB, path string, ok func(string) bool) {
+	t.Helper()
+	for {
+		text := v.ReadFile(t, path)
+		if ok(strings.TrimSpace(text)) {
+			return
+		}
+		if v.ctx.Err() != nil {
+			t.Fatalf("%s in the guest still says %q: %v", path, text, context.Cause(v.ctx))
+		}
+	}
+}
+
+// Died waits for the machine's end, which this test brings about, and gives
+// its cause.
+func (v *VM) Died(t testing.TB) error {
+	t.Helper()
+	select {
+	case <-v.Machine.Done():
+	case <-v.ctx.Done():
+		t.Fatalf("the machine lives on: %v", context.Cause(v.ctx))
+	}
+	v.dead = true
+	return v.Machine.Wait()
+}
+
+// Tell writes text to a file in the guest of which no answer may come, since
+// the guest dies of it.
+func (v *VM) Tell(t testing.TB, path, text string) {
+	t.Helper()
+	v.dead = true
+	ctx, cancel := context.WithCancel(v.ctx)
+	t.Cleanup(cancel)
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		_ = v.Client.WriteFile(ctx, path, []byte(text))
+	}()
+	select {
+	case <-answered:
+	case <-v.Machine.Done():
+	}
+}
+
+// Modules are the names of the loaded modules, with their references.
+func (v *VM) Modules(t testing.TB) map[string]int {
+	t.Helper()
+	all, err := v.Client.Modules(v.ctx)
+	if err != nil {
+		t.Fatalf("list the guest's modules: %v", v.Explain(err))
+	}
+	refs := map[string]int{}
+	for _, m := range all {
+		refs[m.Name] = m.RefCount
+	}
+	return refs
+}
+
+// Livepatches are the names of the livepatches that are applied.
+func (v *VM) Livepatches(t testing.TB) []string {
+	t.Helper()
+	all, err := v.Client.Livepatches(v.ctx)
+	if err != nil {
+		t.Fatalf("list the guest's livepatches: %v", v.Explain(err))
+	}
+	var names []string
+	for _, lp := range all {
+		names = append(names, lp.Name)
+	}
+	return names
+}
+
+// KernelLogFenced is the kernel's log with everything that was logged before
+// the call.
+func (v *VM) KernelLogFenced(t testing.TB) []string {
+	t.Helper()
+	if err := v.Fence(v.ctx); err != nil {
+		t.Fatalf("read the guest's kernel log: %v", v.Explain(err))
+	}
+	return v.KernelLog()
+}

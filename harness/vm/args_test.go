@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vm
+
+import (
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-multierror"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+var (
+	qemu7  = QEMU{Argv: []string{"qemu-system-x86_64"}, Version: "7.2.22", Origin: "host"}
+	qemu10 = QEMU{
+		Argv:    []string{"/root/ld.so", "--library-path", "/root/lib", "/root/bin/qemu-system-x86_64", "-L", "/root/share/qemu"},
+		DataDir: "/root/share/qemu", Version: "10.0.13", Origin: "tool",
+	}
+)
+
+// TestArgs walks accelerators, sizes, QEMU versions and kinds of kernel; the
+// golden file of each has one argument a line.
+func TestArgs(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		cfg  Config
+	}{
+		{"tcg-qemu7", Config{QEMU: qemu7, Accel: TCG, Kernel: "vmlinux", Initrd: "initramfs.cpio"}},
+		{"tcg-qemu7-smp", Config{QEMU: qemu7, Accel: TCG, CPUs: 2, Kernel: "vmlinux", Initrd: "initramfs.cpio"}},
+		{"tcg-qemu10", Config{QEMU: qemu10, Accel: TCG, Kernel: "vmlinux", Initrd: "initramfs.cpio"}},
+		{"tcg-qemu10-smp", Config{QEMU: qemu10, Accel: TCG, CPUs: 2, MemMiB: 1024, Kernel: "vmlinux", Initrd: "initramfs.cpio"}},
+		{"kvm-qemu7", Config{QEMU: qemu7, Accel: KVM, CPUs: 2, Kernel: "vmlinux", Initrd: "initramfs.cpio"}},
+		{"kvm-qemu10", Config{QEMU: qemu10, Accel: KVM, Kernel: "vmlinux", Initrd: "initramfs.cpio"}},
+		{"bzimage", Config{QEMU: qemu7, Accel: TCG, Kernel: "vmlinuz", Append: []string{"rdinit=/bin/x", "quiet"}}},
+		{"datadir", Config{QEMU: QEMU{Argv: []string{"q"}, DataDir: "/data", Version: "9.2"}, Accel: TCG, Kernel: "vmlinux"}},
+		{"debugger", Config{QEMU: qemu7, Accel: TCG, Kernel: "vmlinux", Extra: []Device{Debugger{Address: "tcp:127.0.0.1:1234", Paused: true}}}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			args, err := Args(test.cfg)
+			require.NoError(t, err)
+			golden(t, "args-"+test.name, strings.Join(args, "\n")+"\n")
+			again, err := Args(test.cfg)
+			require.NoError(t, err)
+			require.Equal(t, args, again)
+		})
+	}
+}
+
+func TestByHand(t *testing.T) {
+	line, err := ByHand(Config{QEMU: qemu7, Accel: TCG, Kernel: "/it's here/vmlinux", Append: []string{"a=b"}})
+	require.NoError(t, err)
+	golden(t, "byhand", line+"\n")
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".golden")
+	if *update {
+		require.NoError(t, os.WriteFile(path, []byte(got), 0o644))
+	}
+	want, err := os.ReadFile(path)
+	require.NoError(t, err, "run the test with -update to make it")
+	require.Equal(t, string(want), got)
+}
+
+// Whatever is asked for: extra devices never change what stands before them,
+// which is what lets a snapshot's machine be built again.
+func TestExtraDevicesComeLast(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		cfg := Config{
+			QEMU:   rapid.SampledFrom([]QEMU{qemu7, qemu10}).Draw(t, "qemu"),
+			Accel:  rapid.SampledFrom([]Accel{KVM, TCG}).Draw(t, "accel"),
+			CPUs:   rapid.IntRange(1, 8).Draw(t, "cpus"),
+			MemMiB: rapid.IntRange(1, 4096).Draw(t, "mem"),
+			Kernel: "vmlinux", Initrd: rapid.SampledFrom([]string{"", "i"}).Draw(t, "initrd"),
+		}
+		plain, err := Args(cfg)
+		require.NoError(t, err)
+		cfg.Extra = []Device{Debugger{Address: "tcp::1"}}
+		more, err := Args(cfg)
+		require.NoError(t, err)
+		n := len(plain) - 2 // without -append and its value
+		require.Equal(t, plain[:n], more[:n])
+	})
+}
+
+func TestBadConfig(t *testing.T) {
+	good := Config{QEMU: qemu7, Accel: TCG, Kernel: "vmlinux"}
+	for _, test := range []struct {
+		change func(*Config)
+		want   string
+	}{
+		{func(c *Config) { c.QEMU.Argv = nil }, "no QEMU program"},
+		{func(c *Config) { c.QEMU.Version = "new" }, `"new" is not a version`},
+		{func(c *Config) { c.Accel = "auto" }, "neither kvm nor tcg"},
+		{func(c *Config) { c.CPUs = -1 }, "-1 virtual CPUs"},
+		{func(c *Config) { c.CPUs = 256 }, "256 virtual CPUs"},
+		{func(c *Config) { c.MemMiB = -5 }, "-5 MiB"},
+		{func(c *Config) { c.Kernel = "" }, "no kernel"},
+		{func(c *Config) { c.Append = []string{"a\nb"} }, "line break"},
+	} {
+		cfg := good
+		test.change(&cfg)
+		_, err := Args(cfg)
+		require.ErrorContains(t, err, test.want)
+		cfg.Dir = t.TempDir()
+		_, err = Start(t.Context(), cfg)
+		require.ErrorContains(t, err, test.want)
+		entries, _ := os.ReadDir(cfg.Dir)
+		require.Empty(t, entries)
+	}
+	_, err := Args(Config{})
+	var all *multierror.Error
+	require.True(t, errors.As(err, &all))
+	require.Len(t, all.Errors, 4, "everything that is wrong, at once")
+	_, err = Start(t.Context(), good)
+	require.ErrorContains(t, err, "no folder")
+}
+
+func TestDefaults(t *testing.T) {
+	cfg, err := Config{QEMU: qemu7, Accel: TCG, Kernel: "k"}.withDefaults()
+	require.NoError(t, err)
+	require.Equal(t, 1, cfg.CPUs)
+	require.Equal(t, 512, cfg.MemMiB)
+	require.Equal(t, 60*time.Second, cfg.Silence)
+}

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	goqmp "github.com/digitalocean/go-qemu/qmp"
+	"github.com/hashicorp/go-multierror"
+
+	"github.com/switchyard-project/switchyard/harness/vm/qmp"
+	"github.com/switchyard-project/switchyard/kernels/guard"
+)
+
+// Sizes of the logs, in bytes; the beginning and the end are kept. The serial
+// line makes about 0.1 MB/s.
+const (
+	serialHead, serialTail = 32 << 20, 32 << 20
+	otherHead, otherTail   = 4 << 20, 4 << 20
+)
+
+// Machine is a QEMU that Start started. Its methods may be called from
+// several goroutines at once.
+type Machine struct {
+	cfg     Config
+	start   time.Time
+	child   *guard.Child
+	pid     int
+	wrapper time.Duration // the CPU time that is not QEMU's
+	monitor *qmp.Monitor
+	console *Console
+	channel net.Conn
+	stderr  *stderrTail
+	logs    []*evidenceFile
+
+	signs    atomic.Uint64 // signs of life so far
+	expected atomic.Bool   // a power-off is what we want
+	kill     chan error    // why to end it
+	done     chan struct{}
+
+	// Set before done is closed.
+	death error
+	cpu   time.Duration
+	rss   int64
+}
+
+// Start starts the machine and waits until its monitor answers, not longer.
+// A QEMU that ends before that is reported as a Death. When ctx ends, the
+// machine does. Wait need not be called, but somebody must end the machine:
+// Shutdown, Kill or ctx. (It does end with this process, however that ends.)
+func Start(ctx context.Context, cfg Config) (*Machine, error) {
+	cfg, err := cfg.prepare()
+	if err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, context.Cause(ctx)
+	}
+	argv, err := Args(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("machine: %w", err)
+	}
+	m := &Machine{
+		cfg: cfg, start: time.Now(),
+		kill: make(chan error, 1), done: make(chan struct{}),
+	}
+	if err := m.launch(ctx, argv); err != nil {
+		return nil, err
+	}
+	events, _ := m.monitor.Events(context.WithoutCancel(ctx)) // before Connect: not one is missed
+	go m.console.read()
+	exited := make(chan error, 1)
+	go func() { exited <- m.child.Wait() }()
+	m.pid = m.child.Pid()
+	m.wrapper = cpuTime(m.child.Process.Pid)
+	go m.watch(ctx, events, exited)
+
+	greeting, cancel := context.WithTimeout(ctx, qmp.DefaultTimeout)
+	defer cancel()
+	if _, err := m.monitor.ConnectContext(greeting); err != nil {
+		// QEMU may be dead, or dying: that would be the better answer.
+		if death := m.Fate(deathGrace); death != nil {
+			return nil, death
+		}
+		m.end(err)
+		return nil, m.Wait()
+	}
+	return m, nil
+}
+
+// launch makes the logs and the sockets and starts the process.
+func (m *Machine) launch(ctx context.Context, argv []string) (err error) {
+	defer func() {
+		if err != nil {
+			m.closeLogs()
+		}
+	}()
+	line, err := ByHand(m.cfg)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(m.cfg.Dir, "cmdline.txt"), []byte(line+"\n"), 0o644); err != nil {
+		return fmt.Errorf("machine's logs: %w", err)
+	}
+	serial, err := m.log("serial.log", serialHead, serialTail)
+	if err != nil {
+		return err
+	}
+	messages, err := m.log("qmp.jsonl", otherHead, otherTail)
+	if err != nil {
+		return err
+	}
+	words, err := m.log("qemu.log", otherHead, otherTail)
+	if err != nil {
+		return err
+	}
+	m.stderr = &stderrTail{file: words}
+
+	var theirs []*os.File
+	defer func() {
+		for _, f := range theirs {
+			f.Close()
+		}
+	}()
+	var ours [3]net.Conn
+	for i, name := range []string{"monitor", "serial", "channel"} {
+		conn, file, err := socketPair(name)
+		if err != nil {
+			return err
+		}
+		ours[i], theirs = conn, append(theirs, file)
+		defer func() {
+			if err != nil {
+				conn.Close()
+			}
+		}()
+	}
+	m.monitor = qmp.New(ours[0])
+	m.monitor.Log = &qmp.Log{W: messages, Start: m.start}
+	m.console = newConsole(ours[1], m.start, serial, m.Touch)
+	m.channel = ours[2]
+
+	// Not ctx: how a machine ends is decided in one place, watch.
+	m.child, err = guard.Command(context.WithoutCancel(ctx), theirs, argv[0], argv[1:]...)
+	if err != nil {
+		return err
+	}
+	m.child.Stdout, m.child.Stderr = m.stderr, m.stderr
+	if err := m.child.Start(); err != nil {
+		return fmt.Errorf("start QEMU: %w", err)
+	}
+	return nil
+}
+
+func (m *Machine) log(name string, head, tail int64) (*evidenceFile, error) {
+	f, err := createEvidence(filepath.Join(m.cfg.Dir, name), head, tail)
+	if err != nil {
+		return nil, fmt.Errorf("machine's logs: %w", err)
+	}
+	m.logs = append(m.logs, f)
+	return f, nil
+}
+
+func (m *Machine) closeLogs() {
+	for _, f := range m.logs {
+		_ = f.Close()
+	}
+}
+
+// LogErr is what kept the logs from being complete, a full disk for example.
+func (m *Machine) LogErr() error {
+	var errs *multierror.Error
+	for _, f := range m.logs {
+		if err := f.Err(); err != nil {
+			errs = multierror.Append(errs, err)
+		}
+	}
+	return errs.ErrorOrNil()
+}
+
+// socketPair makes a connected pair: a connection for us, a file to inherit.
+func socketPair(name string) (net.Conn, *os.File, error) {
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s socket: %w", name, err)
+	}
+	ours, theirs := os.NewFile(uintptr(fds[0]), name), os.NewFile(uintptr(fds[1]), name)
+	defer ours.Close() // FileConn has a copy
+	conn, err := net.FileConn(ours)
+	if err != nil {
+		theirs.Close()
+		return nil, nil, fmt.Errorf("%s socket: %w", name, err)
+	}
+	return conn, theirs, nil
+}
+
+// Channel is the host's end of the virtio-serial port PortName: a plain byte
+// stream. What is written before the guest has opened its end waits there. It
+// reads EOF when QEMU is gone; who uses it closes it.
+func (m *Machine) Channel() net.Conn { return m.channel }
+
+// Monitor is the QMP connection, as go-qemu's interface; it is a *qmp.Monitor.
+func (m *Machine) Monitor() goqmp.Monitor { return m.monitor }
+
+// Serial is the serial console.
+func (m *Machine) Serial() *Console { return m.console }
+
+// Start is when the machine started; offsets count from here.
+func (m *Machine) Start() time.Time { return m.start }
+
+// Dir is where its logs are.
+func (m *Machine) Dir() string { return m.cfg.Dir }
+
+// Pid is QEMU's process id; 0 if it never started.
+func (m *Machine) Pid() int { return m.pid }
+
+// Done is closed when QEMU is gone and the logs are closed.
+func (m *Machine) Done() <-chan struct{} { return m.done }
+
+// Wait waits for Done. It gives nil for a power-off that was expected, else a
+// Death.
+func (m *Machine) Wait() error {
+	<-m.done
+	return m.death
+}
+
+// Fate waits at most within for the machine's death and gives it, or nil.
+// For those whose connection broke: the panic that broke it is often a
+// moment behind.
+func (m *Machine) Fate(within time.Duration) error {
+	timer := time.NewTimer(within)
+	defer timer.Stop()
+	select {
+	case <-m.done:
+		return m.death
+	case <-timer.C:
+		return nil
+	}
+}
+
+// Touch is a sign of life from the channel.
+func (m *Machine) Touch() { m.signs.Add(1) }
+
+var errKilled = errors.New("killed by its owner")
+
+// Kill ends the machine at once; Wait then gives a *Canceled.
+func (m *Machine) Kill() { m.end(errKilled) }
+
+// end asks watch to end the machine because of why; the first one counts.
+func (m *Machine) end(why error) {
+	select {
+	case m.kill <- why:
+	default:
+	}
+}
+
+// ExpectShutdown makes a power-off by the guest from now on a good end. To be
+// called before the guest is asked for it.
+func (m *Machine) ExpectShutdown() { m.expected.Store(true) }
+
+// Shutdown waits for the guest to power itself off, and ends it when ctx
+// ends first. Who asks the guest calls ExpectShutdown before that.
+func (m *Machine) Shutdown(ctx context.Context) error {
+	m.ExpectShutdown()
+	select {
+	case <-m.done:
+	case <-ctx.Done():
+		m.end(fmt.Errorf("the guest did not power itself off: %w", context.Cause(ctx)))
+	}
+	return m.Wait()
+}

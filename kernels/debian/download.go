@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package debian
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/cavaliergopher/grab/v3"
+
+	"github.com/switchyard-project/switchyard/kernels"
+	"github.com/switchyard-project/switchyard/kernels/store"
+)
+
+// patience is how long the network may keep us waiting.
+type patience struct {
+	connect, header, stall time.Duration
+	retryAfter             time.Duration
+	tries                  int
+}
+
+var defaultPatience = patience{
+	connect: 15 * time.Second, header: 30 * time.Second, stall: 60 * time.Second,
+	retryAfter: time.Second, tries: 4,
+}
+
+// maxRelease bounds a release file, in bytes; sid's has 230 KB.
+const maxRelease = 8 << 20
+
+// remote is a file on a mirror whose size and checksum are known.
+type remote struct {
+	url    string
+	name   string // for messages
+	size   int64
+	sha256 string
+}
+
+func (a *Archive) client() *http.Client {
+	a.once.Do(func() {
+		a.http = &http.Client{Transport: &http.Transport{
+			Proxy:                 http.ProxyFromEnvironment,
+			DialContext:           (&net.Dialer{Timeout: a.patience.connect}).DialContext,
+			TLSHandshakeTimeout:   a.patience.connect,
+			ResponseHeaderTimeout: a.patience.header,
+			MaxIdleConnsPerHost:   parallelDownloads,
+		}}
+	})
+	return a.http
+}
+
+// small reads a short file into memory. ok is false if the mirror does not
+// have it.
+func (a *Archive) small(ctx context.Context, address string) (text []byte, ok bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, a.patience.stall)
+	defer cancel()
+	for try := 1; ; try++ {
+		text, ok, err = a.smallOnce(ctx, address)
+		if err == nil || try >= a.patience.tries || ctx.Err() != nil || noConnection(err) {
+			break
+		}
+		wait(ctx, a.patience.retryAfter)
+	}
+	if err != nil {
+		return nil, false, a.explain(ctx, address, err)
+	}
+	return text, ok, nil
+}
+
+func (a *Archive) smallOnce(ctx context.Context, address string) ([]byte, bool, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, false, err
+	}
+	resp, err := a.client().Do(req)
+	if err != nil {
+		return nil, false, err
+	}
+	defer resp.Body.Close()
+	switch {
+	case resp.StatusCode == http.StatusNotFound:
+		return nil, false, nil
+	case resp.StatusCode != http.StatusOK:
+		return nil, false, fmt.Errorf("the mirror answered %s", resp.Status)
+	}
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxRelease+1))
+	if err == nil && len(text) > maxRelease {
+		err = fmt.Errorf("it is longer than %d MiB", maxRelease>>20)
+	}
+	return text, err == nil, err
+}
+
+// download fetches f into the folder dir, verifies it, and gives its path.
+// The caller removes it after use. A partial file is taken up where it was
+// left, by this process or a later one. No two may fetch into one dir at once:
+// callers hold the lock of what the file is for. got hears how many of its
+// bytes are here.
+func (a *Archive) download(ctx context.Context, f remote, dir string, got func(bytes int64)) (string, error) {
+	path := filepath.Join(dir, f.sha256+".part")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", store.DiskFull(err, a.Store.Dir)
+	}
+	var err error
+	var damaged int
+	for try := 1; ; try++ {
+		err = a.downloadOnce(ctx, f, path, got)
+		if err == nil {
+			return path, nil
+		}
+		// What is on the disk is no piece of the file: begin again.
+		if errors.Is(err, grab.ErrBadChecksum) || errors.Is(err, grab.ErrBadLength) {
+			os.Remove(path)
+			if damaged++; damaged > 2 {
+				return "", fmt.Errorf("fetch %s: it came damaged %d times (%w) from %s: the mirror or a proxy is broken; choose another by %s",
+					f.name, damaged, err, f.url, MirrorVariable)
+			}
+			continue
+		}
+		if try >= a.patience.tries || ctx.Err() != nil || !worthRetry(err) {
+			return "", a.explain(ctx, f.url, fmt.Errorf("fetch %s: %w", f.name, err))
+		}
+		wait(ctx, a.patience.retryAfter*time.Duration(try))
+	}
+}
+
+var errStalled = errors.New("no data came")
+
+// slow is the error for a download that the deadline cut off.
+type slow struct {
+	done, total int64
+	took        time.Duration
+}
+
+func (s *slow) Error() string {
+	rate := float64(s.done) / 1e3 / max(s.took.Seconds(), 0.001)
+	return fmt.Sprintf("time is up with %.1f of %.1f MB here, at %.0f kB/s: the network is too slow for the time there is; what came is kept, so run it again, or fetch first with `switchyard kernels get`, which has no deadline",
+		float64(s.done)/1e6, float64(s.total)/1e6, rate)
+}
+
+func (a *Archive) downloadOnce(ctx context.Context, f remote, path string, got func(int64)) error {
+	sum, err := hex.DecodeString(f.sha256)
+	if err != nil || len(sum) != sha256.Size {
+		return fmt.Errorf("the index has no usable checksum: %q", f.sha256)
+	}
+	req, err := grab.NewRequest(path, f.url)
+	if err != nil {
+		return err
+	}
+	req.Size = f.size
+	req.IgnoreRemoteTime = true
+	req.SetChecksum(sha256.New(), sum, true)
+	inner, cancel := context.WithCancel(ctx)
+	defer cancel()
+	client := &grab.Client{HTTPClient: a.client(), UserAgent: "switchyard"}
+	begin := time.Now()
+	resp := client.Do(req.WithContext(inner))
+	tick := time.NewTicker(min(100*time.Millisecond, a.patience.stall/4))
+	defer tick.Stop()
+	last, moved := int64(-1), time.Now()
+	stalled := false
+	for {
+		select {
+		case <-resp.Done:
+			n := resp.BytesComplete()
+			got(n)
+			err := resp.Err()
+			switch {
+			case err == nil:
+				return nil
+			case stalled:
+				return fmt.Errorf("%w for %s", errStalled, a.patience.stall)
+			case errors.Is(context.Cause(ctx), context.DeadlineExceeded):
+				return &slow{n, f.size, time.Since(begin)}
+			case ctx.Err() != nil:
+				return context.Cause(ctx)
+			}
+			return err
+		case <-tick.C:
+			n := resp.BytesComplete()
+			if n != last {
+				last, moved = n, time.Now()
+				got(n)
+			} else if time.Since(moved) > a.patience.stall {
+				stalled = true
+				cancel()
+			}
+		}
+	}
+}
+
+// worthRetry says whether the same request may succeed later.
+func worthRetry(err error) bool {
+	var status grab.StatusCodeError
+	if errors.As(err, &status) {
+		return status >= 500 || status == http.StatusTooManyRequests
+	}
+	return !noConnection(err) && !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) && !errors.Is(err, os.ErrPermission)
+}
+
+// noConnection says whether err means that the mirror could not be reached at
+// all: the name has no address, nobody listens, no route.
+func noConnection(err error) bool {
+	var op *net.OpError
+	if errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect") {
+		return true
+	}
+	var dns *net.DNSError
+	return errors.As(err, &dns)
+}
+
+// explain turns an error of the network into one for people.
+func (a *Archive) explain(ctx context.Context, address string, err error) error {
+	var tooSlow *slow
+	var netErr net.Error
+	var status grab.StatusCodeError
+	switch {
+	case errors.As(err, &tooSlow):
+		return err
+	case ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.DeadlineExceeded):
+		return err
+	case errors.As(err, &status) && status == http.StatusNotFound:
+		return fmt.Errorf("%w from %s: the mirror lacks the file though its index names it; choose another by %s", err, address, MirrorVariable)
+	case noConnection(err), errors.Is(err, errStalled), errors.As(err, &netErr), errors.Is(err, io.ErrUnexpectedEOF):
+		host := address
+		if u, perr := url.Parse(address); perr == nil {
+			host = u.Host
+		}
+		return &kernels.Lacking{
+			What:   "a working connection to the Debian archive at " + host,
+			Remedy: fmt.Sprintf("check the network, set http_proxy if there is a proxy, or set %s to a mirror that can be reached (%s was used)", MirrorVariable, a.Mirror.Origin),
+			Err:    err,
+		}
+	}
+	return store.DiskFull(err, a.Store.Dir)
+}
+
+// wait lets d pass, or less if ctx ends: time for a mirror to recover.
+func wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
