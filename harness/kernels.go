@@ -32,9 +32,11 @@ func yard(t testing.TB) *run.Yard {
 	return y
 }
 
-// testContext ends before the test binary's time limit does.
+// testContext lasts until the test's clean-up is through, unlike t.Context(),
+// which ends before it, but not longer than the test binary may run.
 func testContext(t testing.TB) context.Context {
-	ctx := t.Context()
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
 	d, ok := t.(interface{ Deadline() (time.Time, bool) })
 	if !ok {
 		return ctx // a benchmark
@@ -43,7 +45,7 @@ func testContext(t testing.TB) context.Context {
 	if !ok {
 		return ctx
 	}
-	ctx, cancel := context.WithDeadlineCause(ctx, end.Add(-grace), errors.New("go test's time limit (-timeout) is near"))
+	ctx, cancel = context.WithDeadlineCause(ctx, end.Add(-grace), errors.New("go test's time limit (-timeout) is near"))
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -26,7 +26,7 @@ import (
 var bootModules = []struct{ name, why string }{
 	{"virtio_pci", "finds the virtio-serial device"},
 	{"virtio_console", "the port that carries the channel"},
-	{"pvpanic-pci", "tells QEMU of a panic while it happens"},
+	{"pvpanic-mmio", "tells QEMU of a panic while it happens; drives QEMU's ISA device, named in ACPI"},
 }
 
 // ModulesList is where the agent finds, a line each, the paths of the modules

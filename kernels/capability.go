@@ -42,12 +42,12 @@ func set(name string) option { return option{name, []string{"y"}} }
 // fact is one row of the table. A kernel has the capability if all that the
 // row says holds.
 type fact struct {
-	name    Capability
-	means   string   // what one can rely on
-	since   string   // first series that has it, "" for all
-	until   string   // last series that has it, "" for no end
-	config  []option // all of them are so
-	source  string   // where this is known from
+	name   Capability
+	means  string   // what one can rely on
+	since  string   // first series that has it, "" for all
+	until  string   // last series that has it, "" for no end
+	config []option // all of them are so
+	source string   // where this is known from
 }
 
 const (

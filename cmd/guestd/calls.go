@@ -27,24 +27,26 @@ func (a *agent) handlers() map[string]channel.Handler {
 			return channel.ClockReading{MonotonicNS: monotonic()}, nil
 		}),
 		"module.load": channel.Answer(func(_ context.Context, in channel.LoadModule) (none, error) {
-			return none{}, loadModule(in.Path, in.Params)
+			return none{}, ordinarily(func() error { return loadModule(in.Path, in.Params) })
 		}),
 		"module.unload": channel.Answer(func(_ context.Context, in channel.UnloadModule) (none, error) {
-			return none{}, unloadModule(in.Name)
+			return none{}, ordinarily(func() error { return unloadModule(in.Name) })
 		}),
 		"module.list": channel.Answer(func(context.Context, none) ([]channel.Module, error) { return listModules() }),
 		"livepatch.list": channel.Answer(func(context.Context, none) ([]channel.Livepatch, error) {
 			return listLivepatches(channel.LivepatchFolder)
 		}),
 		"livepatch.set": channel.Answer(func(_ context.Context, in channel.SetLivepatch) (none, error) {
-			return none{}, setLivepatch(channel.LivepatchFolder, in)
+			return none{}, ordinarily(func() error { return setLivepatch(channel.LivepatchFolder, in) })
 		}),
 		"blockers": channel.Answer(func(ctx context.Context, in channel.BlockersRequest) ([]observe.Blocker, error) {
 			return sampler.Blockers(ctx, "/proc", "/sys", in.Functions), nil
 		}),
-		"watch":       channel.Events(a.watchFor),
-		"run":         channel.Answer(a.runCommand),
-		"file.write":  channel.Answer(writeFile),
+		"watch": channel.Events(a.watchFor),
+		"run":   channel.Answer(a.runCommand),
+		"file.write": channel.Answer(func(_ context.Context, in channel.WriteFileRequest) (none, error) {
+			return none{}, ordinarily(func() error { return writeFile(in) })
+		}),
 		"file.list":   channel.Answer(listFolder),
 		"file.mkdir":  channel.Answer(makeFolder),
 		"file.remove": channel.Answer(removeFile),
@@ -142,7 +144,7 @@ func (a *agent) powerOff() error {
 	return nil
 }
 
-func writeFile(_ context.Context, in channel.WriteFileRequest) (none, error) {
+func writeFile(in channel.WriteFileRequest) error {
 	flags := os.O_WRONLY | os.O_CREATE | os.O_TRUNC
 	if in.Append {
 		flags = os.O_WRONLY | os.O_CREATE | os.O_APPEND
@@ -151,19 +153,19 @@ func writeFile(_ context.Context, in channel.WriteFileRequest) (none, error) {
 	// which files of the kernel do not take for the same.
 	fd, err := unix.Open(in.Path, flags|unix.O_CLOEXEC, 0o644)
 	if err != nil {
-		return none{}, fmt.Errorf("open %s: %w", in.Path, err)
+		return fmt.Errorf("open %s: %w", in.Path, err)
 	}
 	n, err := unix.Write(fd, in.Data)
 	closed := unix.Close(fd)
 	switch {
 	case err != nil:
-		return none{}, fmt.Errorf("write %s: %w", in.Path, err)
+		return fmt.Errorf("write %s: %w", in.Path, err)
 	case n < len(in.Data):
-		return none{}, fmt.Errorf("write %s: %d of %d bytes: %w", in.Path, n, len(in.Data), io.ErrShortWrite)
+		return fmt.Errorf("write %s: %d of %d bytes: %w", in.Path, n, len(in.Data), io.ErrShortWrite)
 	case closed != nil:
-		return none{}, fmt.Errorf("close %s: %w", in.Path, closed)
+		return fmt.Errorf("close %s: %w", in.Path, closed)
 	}
-	return none{}, nil
+	return nil
 }
 
 func removeFile(_ context.Context, in channel.PathRequest) (none, error) {

@@ -4,11 +4,8 @@ package main
 
 import (
 	"errors"
-	"fmt"
-	"os"
 	"os/exec"
 	"runtime"
-	"strconv"
 	"sync"
 	"unsafe"
 
@@ -21,6 +18,7 @@ type children struct {
 	mu    sync.Mutex
 	own   map[int]bool
 	moved sync.Cond // own changed
+	moves int       // how often
 }
 
 func newChildren() *children {
@@ -43,7 +41,7 @@ func (c *children) Start(cmd *exec.Cmd) error {
 		return err
 	}
 	c.own[cmd.Process.Pid] = true
-	c.moved.Broadcast()
+	c.move()
 	return nil
 }
 
@@ -53,13 +51,21 @@ func (c *children) Wait(cmd *exec.Cmd) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.own, cmd.Process.Pid)
-	c.moved.Broadcast()
+	c.move()
 	return err
+}
+
+func (c *children) move() {
+	c.moves++
+	c.moved.Broadcast()
 }
 
 // reap reaps orphans for ever.
 func (c *children) reap() {
 	for {
+		c.mu.Lock()
+		moves := c.moves
+		c.mu.Unlock()
 		var info unix.Siginfo
 		err := unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOWAIT, nil)
 		if errors.Is(err, unix.EINTR) {
@@ -67,8 +73,10 @@ func (c *children) reap() {
 		}
 		c.mu.Lock()
 		if errors.Is(err, unix.ECHILD) {
-			// Orphans come from children; there are none, until there are.
-			if len(c.own) == 0 {
+			// Orphans come from children, and there are none until one is
+			// started. (One may still be listed, its Wait about to say so:
+			// to ask again at once would spin, and at real-time priority.)
+			for c.moves == moves {
 				c.moved.Wait()
 			}
 			c.mu.Unlock()
@@ -87,38 +95,4 @@ func (c *children) reap() {
 // on 64-bit machines, padding (include/uapi/asm-generic/siginfo.h).
 func childOf(info *unix.Siginfo) int {
 	return int(*(*int32)(unsafe.Add(unsafe.Pointer(info), 16)))
-}
-
-// raisePriority makes all threads of the agent SCHED_FIFO, and by inheritance
-// those to come: no load may keep the watcher, or the answer to a call, from
-// the CPU. The kernel's own brake (sched_rt_runtime_us) stays on.
-func raisePriority() error {
-	threads, err := os.ReadDir("/proc/self/task")
-	if err != nil {
-		return fmt.Errorf("real-time priority: %w", err)
-	}
-	for _, t := range threads {
-		tid, err := strconv.Atoi(t.Name())
-		if err != nil {
-			continue
-		}
-		if err := schedule(tid, 0); err != nil && !errors.Is(err, unix.ESRCH) {
-			return fmt.Errorf("real-time priority: %w", err)
-		}
-	}
-	return nil
-}
-
-// realtime sets whether children of this thread are born ordinary.
-func realtime(resetOnFork bool) error {
-	flags := uint64(0)
-	if resetOnFork {
-		flags = unix.SCHED_FLAG_RESET_ON_FORK
-	}
-	return schedule(0, flags)
-}
-
-func schedule(tid int, flags uint64) error {
-	// Priority 1 for all: see sampler.Realtime.
-	return unix.SchedSetAttr(tid, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1, Flags: flags}, 0)
 }

@@ -4,7 +4,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -88,6 +87,5 @@ func setLivepatch(root string, in channel.SetLivepatch) error {
 	if in.Enabled {
 		value = "1\n"
 	}
-	_, err := writeFile(context.Background(), channel.WriteFileRequest{Path: filepath.Join(root, in.Name, "enabled"), Data: []byte(value)})
-	return err
+	return writeFile(channel.WriteFileRequest{Path: filepath.Join(root, in.Name, "enabled"), Data: []byte(value)})
 }

@@ -82,7 +82,7 @@ func (s *server) pump(ctx context.Context, conn io.Reader) error {
 		n, err := conn.Read(buf)
 		for b := buf[:n]; len(b) > 0; {
 			seen := append(tail, b...)
-			at := bytes.Index(seen, magic)
+			at := findPreamble(seen)
 			if at < 0 || len(seen) < at+preambleSize {
 				// The beginning of a preamble goes to the old session as
 				// well: holding back what only might be one would stop it.
@@ -109,6 +109,23 @@ func (s *server) pump(ctx context.Context, conn io.Reader) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// findPreamble gives where a preamble begins in b, -1 for nowhere. One whose
+// end was never sent (its host was killed) is passed over for the one that
+// begins in its place.
+func findPreamble(b []byte) int {
+	at := bytes.Index(b, magic)
+	if at < 0 {
+		return -1
+	}
+	end := min(len(b), at+preambleSize)
+	for i := at + magicSize; i <= end-4; i++ { // four bytes are chance once in 2^32
+		if next := b[i:end]; bytes.HasPrefix(next, magic) || bytes.HasPrefix(magic, next) {
+			return i
+		}
+	}
+	return at
 }
 
 // begin answers a preamble and starts its session.

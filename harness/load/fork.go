@@ -58,7 +58,11 @@ func tinyELF(code []byte) []byte {
 }
 
 func forkAndExec(ctx context.Context, c *Counter, s Spec) error {
-	program, done, err := writeProgram(tinyELF(countArguments))
+	return storm(ctx, c, s, tinyELF(countArguments))
+}
+
+func storm(ctx context.Context, c *Counter, s Spec, elf []byte) error {
+	program, done, err := writeProgram(elf)
 	if err != nil {
 		return err
 	}

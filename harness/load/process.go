@@ -119,7 +119,9 @@ const stopPatience = 3 * time.Second
 func (p *Process) Stop(ctx context.Context) observe.Load {
 	before := p.Read()
 	p.stopped.Do(func() {
-		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGTERM)
+		// Not the group yet: a child that died of our signal would count as
+		// a wrong result.
+		_ = syscall.Kill(p.cmd.Process.Pid, syscall.SIGTERM)
 		patience, cancel := context.WithTimeout(ctx, stopPatience)
 		defer cancel()
 		select {
@@ -155,6 +157,7 @@ func Main(args []string) int {
 		return 2
 	}
 	unix.CloseOnExec(3)
+	nameThreads("load-" + spec.Name)
 	// Enough that Go's scheduler is never what a worker waits for.
 	runtime.GOMAXPROCS(max(runtime.NumCPU(), 2))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
@@ -169,4 +172,13 @@ func Main(args []string) int {
 		return 1
 	}
 	return 0
+}
+
+// nameThreads gives all threads a name that tells in a list of blockers what
+// they are; those to come inherit it. At most 15 bytes are kept.
+func nameThreads(name string) {
+	threads, _ := os.ReadDir("/proc/self/task")
+	for _, t := range threads {
+		_ = os.WriteFile("/proc/self/task/"+t.Name()+"/comm", []byte(name), 0)
+	}
 }

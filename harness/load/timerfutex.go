@@ -30,7 +30,7 @@ func timersAndFutexes(ctx context.Context, c *Counter, s Spec) error {
 		if i%2 == 0 {
 			return timers(ctx, c, monotonic)
 		}
-		turns(ctx, c, wake)
+		turns(ctx, c, wakeOne)
 		return nil
 	})
 }
@@ -68,38 +68,85 @@ func timers(ctx context.Context, c *Counter, now func() int64) error {
 	return nil
 }
 
-// turns hands a turn between two threads through one word: 0 is ours, 1 the
-// other's, 2 the end.
+// baton is a word that two threads wait on in turn: 0 is the first's turn, 1
+// the second's, 2 the end.
+type baton struct {
+	word uint32
+	// handed is when the last wake-up had been done, CLOCK_MONOTONIC in ns.
+	handed atomic.Int64
+	wake   func(*uint32)
+}
+
+// pass changes the word and wakes who waits; false if it was not from.
+func (b *baton) pass(from, to uint32) bool {
+	if !atomic.CompareAndSwapUint32(&b.word, from, to) {
+		return false
+	}
+	b.wake(&b.word)
+	b.handed.Store(monotonic())
+	return true
+}
+
+// patience is how long a wait for the turn may last before it is looked at.
+const patience = time.Second
+
+// await waits until the word is want; false when it is the end.
+func (b *baton) await(c *Counter, want uint32) bool {
+	for {
+		v := atomic.LoadUint32(&b.word)
+		if v == want || v == 2 {
+			return v == want
+		}
+		timeout := unix.NsecToTimespec(int64(patience))
+		start := monotonic()
+		_, errno := futex(&b.word, futexWait, v, &timeout)
+		switch errno {
+		case 0, syscall.EAGAIN, syscall.EINTR:
+		case syscall.ETIMEDOUT:
+			if took := time.Duration(monotonic() - start); took < patience {
+				c.Wrong("a futex wait for %v ended after %v", patience, took)
+			}
+			// A wake-up done while we waited would have ended the wait with
+			// success, however late we got a CPU after it.
+			if at := b.handed.Load(); at > start && at <= start+int64(patience) {
+				c.Wrong("no wake-up came of one that was done %v before the wait timed out", patience-time.Duration(at-start))
+			}
+		default:
+			c.Wrong("futex wait: %v", errno)
+			return false
+		}
+	}
+}
+
+// turns hands the turn to and fro between two threads.
 func turns(ctx context.Context, c *Counter, wake func(*uint32)) {
-	word := new(uint32)
+	b := &baton{wake: wake}
 	var other atomic.Uint64 // turns the other took
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		for awaitTurn(c, word, 1) {
+		for b.await(c, 1) {
 			other.Add(1)
-			if !atomic.CompareAndSwapUint32(word, 1, 0) {
-				return // 2: the end
+			if !b.pass(1, 0) {
+				return // the end
 			}
-			wake(word)
 		}
 	}()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	defer func() {
-		atomic.StoreUint32(word, 2)
-		wake(word)
+		atomic.StoreUint32(&b.word, 2)
+		wakeOne(&b.word)
 		<-done
 	}()
-	for ours := uint64(0); ctx.Err() == nil; {
-		if ours++; !atomic.CompareAndSwapUint32(word, 0, 1) {
-			c.Wrong("a futex word that only its owner changes is %d", atomic.LoadUint32(word))
+	for ours := uint64(1); ctx.Err() == nil; ours++ {
+		if !b.pass(0, 1) {
+			c.Wrong("a futex word that only its owner changes is %d", atomic.LoadUint32(&b.word))
 			return
 		}
-		wake(word)
-		if !awaitTurn(c, word, 0) {
+		if !b.await(c, 0) {
 			return
 		}
 		if n := other.Load(); n != ours {
@@ -111,40 +158,7 @@ func turns(ctx context.Context, c *Counter, wake func(*uint32)) {
 	}
 }
 
-// futexPatience is how long a wake-up may take before the waiter looks by
-// itself; a turn found then was a wake-up lost.
-const futexPatience = time.Second
-
-// awaitTurn waits until word is want; false when it is the end.
-func awaitTurn(c *Counter, word *uint32, want uint32) bool {
-	for {
-		v := atomic.LoadUint32(word)
-		if v == want || v == 2 {
-			return v == want
-		}
-		start := monotonic()
-		timeout := unix.NsecToTimespec(int64(futexPatience))
-		errno := wait(word, v, &timeout)
-		took := time.Duration(monotonic() - start)
-		switch errno {
-		case 0, syscall.EAGAIN, syscall.EINTR:
-		case syscall.ETIMEDOUT:
-			if took < futexPatience {
-				c.Wrong("a futex wait for %v ended after %v", futexPatience, took)
-			}
-		default:
-			c.Wrong("futex wait: %v", errno)
-			return false
-		}
-	}
-}
-
-func wait(word *uint32, value uint32, timeout *unix.Timespec) syscall.Errno {
-	_, errno := futex(word, futexWait, value, timeout)
-	return errno
-}
-
-func wake(word *uint32) { _, _ = futex(word, futexWake, 1, nil) }
+func wakeOne(word *uint32) { _, _ = futex(word, futexWake, 1, nil) }
 
 // Operations of futex(2), include/uapi/linux/futex.h.
 const (

@@ -126,7 +126,7 @@ type Sample struct {
 	// last scan and the idle tasks, which have no folder in /proc.
 	Unknown int   `json:"unknown,omitempty"`
 	LateNS  int64 `json:"late_ns"` // how late this look was
-	CostNS  int64 `json:"cost_ns"` // CPU time this look took
+	CostNS  int64 `json:"cost_ns"` // CPU time this look took; 0 for the first
 }
 
 // Task is a task that was seen unswitched and is unswitched no more.
@@ -232,7 +232,7 @@ type Cost struct {
 	Looks     int   `json:"looks"`
 	WallNS    int64 `json:"wall_ns"`
 	CPUNS     int64 `json:"cpu_ns"`
-	MaxCPUNS  int64 `json:"max_cpu_ns"`  // the dearest look
+	MaxCPUNS  int64 `json:"max_cpu_ns"`  // the dearest look of a transition
 	MaxLateNS int64 `json:"max_late_ns"` // the latest look
 }
 

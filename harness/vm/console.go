@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"strings"
 	"sync"
 	"time"
@@ -38,7 +37,7 @@ type Line struct {
 // Console is the serial console. It is read all the time, also when nobody
 // listens: an undrained console stalls the guest.
 type Console struct {
-	conn  net.Conn
+	in    io.ReadCloser
 	start time.Time
 	log   io.Writer
 	alive func()        // told of every read
@@ -64,9 +63,9 @@ type lineSubscription struct {
 	stop    func() bool
 }
 
-func newConsole(conn net.Conn, start time.Time, log io.Writer, alive func()) *Console {
+func newConsole(in io.ReadCloser, start time.Time, log io.Writer, alive func()) *Console {
 	c := &Console{
-		conn: conn, start: start, log: log, alive: alive,
+		in: in, start: start, log: log, alive: alive,
 		panic: make(chan struct{}), done: make(chan struct{}),
 		subs: map[*lineSubscription]struct{}{},
 	}
@@ -75,11 +74,11 @@ func newConsole(conn net.Conn, start time.Time, log io.Writer, alive func()) *Co
 	return c
 }
 
-// read drains the connection until it ends.
+// read drains the pipe until it ends.
 func (c *Console) read() {
 	buf := make([]byte, 32<<10)
 	for {
-		n, err := c.conn.Read(buf)
+		n, err := c.in.Read(buf)
 		if n > 0 {
 			c.alive()
 			c.take(buf[:n], time.Since(c.start))
@@ -88,7 +87,7 @@ func (c *Console) read() {
 			break
 		}
 	}
-	_ = c.conn.Close()
+	_ = c.in.Close()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.partial) > 0 {
@@ -230,9 +229,6 @@ func (c *Console) Tail(n int) string {
 	}
 	return text.String()
 }
-
-// Write types p at the guest's console.
-func (c *Console) Write(p []byte) (int, error) { return c.conn.Write(p) }
 
 // lastWords is the line with which the kernel panicked, from the mark on;
 // "" if it did not.

@@ -149,6 +149,9 @@ func (d *QEMUKilled) Error() string {
 	case syscall.SIGKILL:
 		return d.line("QEMU was killed from outside (SIGKILL; did the host run out of memory?)")
 	}
+	if words := lastOf(d.Stderr); words != "" {
+		return d.line("QEMU died of a signal (%v: %s)", d.Signal, words)
+	}
 	return d.line("QEMU died of a signal (%v)", d.Signal)
 }
 

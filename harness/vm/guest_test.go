@@ -3,7 +3,6 @@
 package vm
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -120,27 +119,4 @@ func await(t testing.TB, m *Machine, text string) {
 		}
 	}
 	require.Failf(t, "console ended", "without %q: %+v", text, m.Wait())
-}
-
-// hostQEMU is the installed QEMU.
-var hostQEMU = sync.OnceValues(func() (QEMU, error) {
-	path, err := exec.LookPath("qemu-system-x86_64")
-	if err != nil {
-		return QEMU{}, err
-	}
-	text, err := exec.Command(path, "--version").Output()
-	if err != nil {
-		return QEMU{}, err
-	}
-	fields := bytes.Fields(text) // "QEMU emulator version 7.2.22 (Debian …"
-	return QEMU{Argv: []string{path}, Version: string(fields[3]), Origin: "host"}, nil
-})
-
-func testQEMU(t testing.TB) QEMU {
-	t.Helper()
-	q, err := hostQEMU()
-	if err != nil {
-		t.Skip("no QEMU on this host:", err)
-	}
-	return q
 }

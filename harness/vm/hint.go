@@ -7,29 +7,39 @@ import (
 	"strings"
 )
 
-// hints are causes of death that the console or QEMU gives away, with what a
-// person can do about them. %d is the machine's memory in MiB.
-var hints = []struct {
-	sign   string // part of a line
-	advice string
-	source string
-}{
-	{"System is deadlocked on memory", tooSmall, "mm/oom_kill.c: out_of_memory"},
+// hints are causes of death that the console or QEMU's own words give away,
+// with what a person can do. %d in the advice is the machine's memory in MiB.
+var hints = []struct{ sign, advice, source string }{
+	{"System is deadlocked on memory", guestTooSmall, "kernel, mm/oom_kill.c: out_of_memory; seen from 64 to 160 MiB with a guest that eats memory"},
+	{"Out of memory: Killed process", guestTooSmall, "kernel, mm/oom_kill.c: __oom_kill_process"},
+	{"Initramfs unpacking failed: write error", guestTooSmall, "kernel, init/initramfs.c: the root file system is half of memory"},
+	{"page allocation failure", guestTooSmall, "kernel, mm/page_alloc.c: warn_alloc"},
+	{"cannot set up guest memory", hostTooSmall, "QEMU, softmmu/physmem.c: ram_block_add"},
+	{"Cannot allocate memory", hostTooSmall, "QEMU, errno ENOMEM wherever it asks the host for memory"},
 }
 
-const tooSmall = "%d MiB of memory are too few for this guest: give it more with -mem"
+const (
+	guestTooSmall = "%d MiB of memory may be too few for this guest: give it more with -mem"
+	hostTooSmall  = "the host does not have the %d MiB that the guest is to get: give it less with -mem, or run fewer at once with -vms"
+)
+
+// silentMiB is the memory with which a guest that never says a word may have
+// too little: 6.1 and 6.12 reset at 32 MiB, hang at 8, and speak from 64 on.
+const silentMiB = 128
 
 // hint is the advice of the first sign found; "" without one.
-func (m *Machine) hint(e *Evidence) string {
+func hint(e *Evidence, memMiB int) string {
 	for _, h := range hints {
-		if strings.Contains(e.Stderr, h.sign) {
-			return fmt.Sprintf(h.advice, m.cfg.MemMiB)
-		}
+		found := strings.Contains(e.Stderr, h.sign)
 		for _, line := range e.Console {
-			if strings.Contains(line.Text, h.sign) {
-				return fmt.Sprintf(h.advice, m.cfg.MemMiB)
-			}
+			found = found || strings.Contains(line.Text, h.sign)
 		}
+		if found {
+			return fmt.Sprintf(h.advice, memMiB)
+		}
+	}
+	if len(e.Console) == 0 && memMiB < silentMiB && e.Stderr == "" {
+		return fmt.Sprintf(guestTooSmall, memMiB)
 	}
 	return ""
 }

@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	goqmp "github.com/digitalocean/go-qemu/qmp"
@@ -96,7 +95,7 @@ func Start(ctx context.Context, cfg Config) (*Machine, error) {
 	return m, nil
 }
 
-// launch makes the logs and the sockets and starts the process.
+// launch makes the logs and the connections and starts the process.
 func (m *Machine) launch(ctx context.Context, argv []string) (err error) {
 	defer func() {
 		if err != nil {
@@ -124,32 +123,23 @@ func (m *Machine) launch(ctx context.Context, argv []string) (err error) {
 	}
 	m.stderr = &stderrTail{file: words}
 
-	var theirs []*os.File
+	ends, err := openEnds()
+	if err != nil {
+		return err
+	}
+	defer ends.closeTheirs()
 	defer func() {
-		for _, f := range theirs {
-			f.Close()
+		if err != nil {
+			ends.closeOurs()
 		}
 	}()
-	var ours [3]net.Conn
-	for i, name := range []string{"monitor", "serial", "channel"} {
-		conn, file, err := socketPair(name)
-		if err != nil {
-			return err
-		}
-		ours[i], theirs = conn, append(theirs, file)
-		defer func() {
-			if err != nil {
-				conn.Close()
-			}
-		}()
-	}
-	m.monitor = qmp.New(ours[0])
+	m.monitor = qmp.New(ends.monitor)
 	m.monitor.Log = &qmp.Log{W: messages, Start: m.start}
-	m.console = newConsole(ours[1], m.start, serial, m.Touch)
-	m.channel = ours[2]
+	m.console = newConsole(ends.serial, m.start, serial, m.Touch)
+	m.channel = ends.channel
 
 	// Not ctx: how a machine ends is decided in one place, watch.
-	m.child, err = guard.Command(context.WithoutCancel(ctx), theirs, argv[0], argv[1:]...)
+	m.child, err = guard.Command(context.WithoutCancel(ctx), ends.theirs, argv[0], argv[1:]...)
 	if err != nil {
 		return err
 	}
@@ -184,22 +174,6 @@ func (m *Machine) LogErr() error {
 		}
 	}
 	return errs.ErrorOrNil()
-}
-
-// socketPair makes a connected pair: a connection for us, a file to inherit.
-func socketPair(name string) (net.Conn, *os.File, error) {
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s socket: %w", name, err)
-	}
-	ours, theirs := os.NewFile(uintptr(fds[0]), name), os.NewFile(uintptr(fds[1]), name)
-	defer ours.Close() // FileConn has a copy
-	conn, err := net.FileConn(ours)
-	if err != nil {
-		theirs.Close()
-		return nil, nil, fmt.Errorf("%s socket: %w", name, err)
-	}
-	return conn, theirs, nil
 }
 
 // Channel is the host's end of the virtio-serial port PortName: a plain byte

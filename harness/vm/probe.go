@@ -60,6 +60,7 @@ func judgeProbe(death error, took time.Duration) (Probe, error) {
 		silent   *Silence
 		late     *DeadlineExceeded
 		exited   *QEMUExit
+		killed   *QEMUKilled
 		seen     Death
 	)
 	if !errors.As(death, &seen) {
@@ -79,6 +80,8 @@ func judgeProbe(death error, took time.Duration) (Probe, error) {
 		p.Reason = "a guest panicked with it: " + panicked.Reason
 	case errors.As(death, &silent), errors.As(death, &late):
 		p.Reason = fmt.Sprintf("/dev/kvm opens, but a guest hung with it %s (%.0f s); some nested hypervisors do that", reached, took.Seconds())
+	case errors.As(death, &killed) && killed.Stderr != "":
+		p.Reason = "QEMU failed with it: " + lastOf(killed.Stderr)
 	case errors.As(death, &exited) && strings.Contains(strings.ToLower(exited.Stderr), "kvm"):
 		p.Reason = "QEMU refused it: " + lastOf(exited.Stderr)
 	case errors.As(death, &exited):

@@ -108,8 +108,8 @@ func (m *Machine) watch(ctx context.Context, events <-chan goqmp.Event, exited <
 		case <-deadline:
 			end(errLate)
 		case <-ctx.Done():
-			ctx = context.Background() // once is enough
 			end(&canceled{context.Cause(ctx)})
+			ctx = context.WithoutCancel(ctx) // once is enough
 		case why := <-m.kill:
 			end(&canceled{why})
 		}
@@ -180,7 +180,7 @@ func (m *Machine) gather(e *Evidence, events <-chan goqmp.Event, note func(goqmp
 	}
 	e.Console, e.Omitted = m.console.Lines(keptLines)
 	e.Stderr = m.stderr.String()
-	e.Hint = m.hint(e)
+	e.Hint = hint(e, m.cfg.MemMiB)
 }
 
 // verdict is what watch knows beside the evidence.

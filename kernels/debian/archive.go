@@ -83,6 +83,8 @@ func (a *Archive) Fetch(ctx context.Context, what string, packages []Package, us
 	for i := range ready {
 		ready[i] = make(chan string, 1)
 	}
+	// Only that we were interrupted; the download that was cut off knows more.
+	var interrupted error
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallelDownloads + 1) // and the one that uses
 	g.Go(func() error {
@@ -93,7 +95,8 @@ func (a *Archive) Fetch(ctx context.Context, what string, packages []Package, us
 					return fmt.Errorf("package %s: %w", p.Name, err)
 				}
 			case <-ctx.Done():
-				return context.Cause(ctx)
+				interrupted = context.Cause(ctx)
+				return nil
 			}
 		}
 		return nil
@@ -111,6 +114,9 @@ func (a *Archive) Fetch(ctx context.Context, what string, packages []Package, us
 	}
 	if err := g.Wait(); err != nil {
 		return err
+	}
+	if interrupted != nil {
+		return interrupted
 	}
 	return os.RemoveAll(dir)
 }

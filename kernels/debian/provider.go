@@ -4,7 +4,6 @@ package debian
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -94,8 +93,11 @@ func (p *Provider) fill(ctx context.Context, c kernels.Candidate, dir string) er
 	indexes, listErr := p.archive.indexes(ctx, func(Suite) bool { return true })
 	set := newKernelSet(p.archive.Suites, indexes)
 	image, ok := set.find(c)
+	if !ok && listErr != nil {
+		return listErr
+	}
 	if !ok {
-		return errors.Join(fmt.Errorf("the archive has no version %s of it (any more); `switchyard kernels list` shows what there is", c.Version), listErr)
+		return fmt.Errorf("the archive has no version %s of it (any more); `switchyard kernels list` shows what there is", c.Version)
 	}
 	packages, headers := set.parts(image, c.Release)
 	root, err := os.OpenRoot(dir)

@@ -55,7 +55,13 @@ func Unpack(file string, root *os.Root, place Place) error {
 			return fmt.Errorf("unpack %s: %w", file, err)
 		}
 		defer done()
-		if err := untar(tar.NewReader(r), root, place); err != nil {
+		err = untar(tar.NewReader(r), root, place)
+		if err == nil {
+			// tar stops at its own end mark; the checksum of the compressed
+			// stream stands behind that.
+			_, err = io.Copy(io.Discard, r)
+		}
+		if err != nil {
 			return fmt.Errorf("unpack %s: %w", file, err)
 		}
 		return nil

@@ -61,11 +61,6 @@ func (s *patches) look(t int64) (active *patch) {
 			return nil
 		}
 	}
-	s.names = s.names[:0]
-	s.dir.rewind()
-	for more := true; more; {
-		s.names, more = s.dir.next(s.names)
-	}
 	for _, p := range s.known {
 		if !s.read(p, t) {
 			s.gone(p, t)
@@ -74,7 +69,7 @@ func (s *patches) look(t int64) (active *patch) {
 		}
 	}
 	s.known = slices.DeleteFunc(s.known, func(p *patch) bool { return p.name == "" })
-	for _, name := range s.names {
+	for _, name := range s.list() {
 		if name[0] != '.' && !slices.ContainsFunc(s.known, func(p *patch) bool { return p.name == name }) {
 			s.add(name, t)
 		}
@@ -86,6 +81,22 @@ func (s *patches) look(t int64) (active *patch) {
 		}
 	}
 	return active
+}
+
+// list gives the names of what is there; none when the folder holds as many
+// as are known, all of which have just answered. Its link count says so, by one
+// system call in place of three.
+func (s *patches) list() []string {
+	s.names = s.names[:0]
+	var st unix.Stat_t
+	if unix.Fstat(s.dir.fd, &st) == nil && st.Nlink == uint64(2+len(s.known)) {
+		return nil
+	}
+	s.dir.rewind()
+	for more := true; more; {
+		s.names, more = s.dir.next(s.names)
+	}
+	return s.names
 }
 
 // add takes a patch in that was not there before.

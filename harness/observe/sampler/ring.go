@@ -11,6 +11,7 @@ package sampler
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/switchyard-project/switchyard/harness/observe"
 )
@@ -23,12 +24,27 @@ type Ring struct {
 	mu     sync.Mutex
 	events []observe.Event // events[seq%len]
 	last   uint64          // the number of the newest event; the first is 1
-	more   chan struct{}   // closed when there is more
+	told   uint64          // readers know of events up to this number
+	armed  bool            // told will follow in a moment
+	more   chan struct{}   // closed when told changes
 }
+
+// patience is how long events that nobody waits for are gathered: waking a
+// reader costs more than looking does.
+const patience = 25 * time.Millisecond
 
 // NewRing is a ring for size events.
 func NewRing(size int) *Ring {
 	return &Ring{events: make([]observe.Event, size), more: make(chan struct{})}
+}
+
+// urgent events are those that somebody may be waiting for.
+func urgent(kind string) bool {
+	switch kind {
+	case observe.KindSample, observe.KindTask, observe.KindLoad, observe.KindCost:
+		return false
+	}
+	return true
 }
 
 // Emit numbers an event and puts it in, over the oldest if need be.
@@ -38,8 +54,26 @@ func (r *Ring) Emit(e observe.Event) {
 	r.last++
 	e.Clock, e.Seq = observe.Guest, r.last
 	r.events[r.last%uint64(len(r.events))] = e
-	close(r.more)
-	r.more = make(chan struct{})
+	switch {
+	case urgent(e.Kind):
+		r.tell()
+	case !r.armed:
+		r.armed = true
+		time.AfterFunc(patience, func() {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.armed = false
+			r.tell()
+		})
+	}
+}
+
+func (r *Ring) tell() {
+	if r.told != r.last {
+		r.told = r.last
+		close(r.more)
+		r.more = make(chan struct{})
+	}
 }
 
 // Next waits for events after number seq and appends up to cap(into) of them
@@ -47,7 +81,7 @@ func (r *Ring) Emit(e observe.Event) {
 func (r *Ring) Next(ctx context.Context, seq uint64, into []observe.Event) (events []observe.Event, lost uint64, err error) {
 	for {
 		r.mu.Lock()
-		if r.last > seq {
+		if r.told > seq {
 			break
 		}
 		more := r.more

@@ -3,6 +3,7 @@
 package sampler
 
 import (
+	"bytes"
 	"errors"
 	"strconv"
 
@@ -57,6 +58,7 @@ type tasks struct {
 	again  int // of poll, in lefts
 	lefts  []*task
 	sought int // how many are unknown
+	turn   int // of late
 }
 
 func newTasks(root string) (*tasks, error) {
@@ -115,6 +117,7 @@ func (s *tasks) visit(pid int, name string) {
 		s.threads, more = dir.next(s.threads)
 	}
 	dir.close()
+	kthread, looked := false, false
 	for _, thread := range s.threads {
 		tid, err := strconv.Atoi(thread)
 		if err != nil {
@@ -124,7 +127,10 @@ func (s *tasks) visit(pid int, name string) {
 			t.walk = s.walk
 			continue
 		}
-		t := &task{pid: pid, tid: tid, fd: -1, walk: s.walk}
+		if !looked { // once a process
+			kthread, looked = s.isKThread(name), true
+		}
+		t := &task{pid: pid, tid: tid, fd: -1, walk: s.walk, kthread: kthread}
 		if s.open < maxOpen {
 			if t.fd, err = open(s.stateFile(t), unix.O_RDONLY); err != nil {
 				continue
@@ -135,6 +141,13 @@ func (s *tasks) visit(pid int, name string) {
 		s.order = append(s.order, t)
 		s.sought++
 	}
+}
+
+// isKThread: a kernel thread has no program. The flags in stat would say it as
+// well, and cost ten times as much.
+func (s *tasks) isKThread(pid string) bool {
+	_, err := unix.Readlink(s.root+"/"+pid+"/exe", s.buf[:])
+	return err == unix.ENOENT
 }
 
 func openFolderInto(path string, buf []byte) (folder, error) {
@@ -221,7 +234,7 @@ func (s *tasks) sweep(target int, deadline int64) {
 		if t.standing != unknown {
 			continue
 		}
-		if now() >= deadline {
+		if s.late(deadline) {
 			return
 		}
 		s.sought--
@@ -231,7 +244,6 @@ func (s *tasks) sweep(target int, deadline int64) {
 			continue
 		}
 		t.standing = left
-		s.identify(t)
 		s.lefts = append(s.lefts, t)
 	}
 	if s.cursor >= len(s.order) {
@@ -254,22 +266,39 @@ func (s *tasks) poll(target int, deadline int64, each func(t *task, state int, e
 			t.standing = switched
 			s.lefts[s.again] = s.lefts[len(s.lefts)-1]
 			s.lefts = s.lefts[:len(s.lefts)-1]
+			s.name(t)
 			each(t, v, err != nil)
 		}
-		if now() >= deadline {
+		if s.late(deadline) {
 			return
 		}
 	}
 }
 
-// identify fills in name and kind, from /proc/PID/task/TID/stat.
-func (s *tasks) identify(t *task) {
-	b, err := readFile(s.file(t, "stat"), s.buf[:])
-	if err != nil {
-		return
+// late looks at the clock every fourth time: a look at it costs as much as
+// one at a task.
+func (s *tasks) late(deadline int64) bool {
+	s.turn++
+	return s.turn%4 == 0 && now() >= deadline
+}
+
+// identify names tasks that were left, until deadline: those that stay left
+// are named before they go.
+func (s *tasks) identify(deadline int64) {
+	for _, t := range s.lefts {
+		if t.comm == "" {
+			if s.name(t); s.late(deadline) {
+				return
+			}
+		}
 	}
-	if st, err := parseStat(b); err == nil {
-		t.comm, t.kthread = st.comm, st.flags&flagKThread != 0
+}
+
+func (s *tasks) name(t *task) {
+	if t.comm == "" {
+		if b, err := readFile(s.file(t, "comm"), s.buf[:]); err == nil {
+			t.comm = string(bytes.TrimSuffix(b, []byte{'\n'}))
+		}
 	}
 }
 

@@ -16,6 +16,10 @@ import (
 // Options say what to watch and how often. The zero value is good.
 type Options struct {
 	Period time.Duration // between two looks; 0 for 5 ms, at most 10 ms
+	// IdlePeriod is the same while no transition runs, and again when one has
+	// run for half a second; 0 for 10 ms. The stamp of a start loses nothing
+	// by it where the kernel can be traced.
+	IdlePeriod time.Duration
 	// Functions are the patched functions, for the blockers' stacks.
 	Functions []string
 	// BlockersAfter is the age of a transition at which those that remain are
@@ -36,7 +40,9 @@ func (o *Options) defaults() {
 	set(&o.Period, 5*time.Millisecond)
 	set(&o.BlockersAfter, 3*time.Second)
 	set(&o.BlockersEvery, 5*time.Second)
+	set(&o.IdlePeriod, 10*time.Millisecond)
 	o.Period = min(max(o.Period, time.Millisecond), 10*time.Millisecond)
+	o.IdlePeriod = min(max(o.IdlePeriod, o.Period), 10*time.Millisecond)
 	if o.Proc == "" {
 		o.Proc = "/proc"
 	}
@@ -56,6 +62,7 @@ const (
 	// transition. A walk costs some 40 us a task under TCG.
 	restWalk     = 500 * time.Millisecond
 	restWalkIdle = 2 * time.Second
+	steep        = 500 * time.Millisecond // the beginning of a transition
 	costEvery    = time.Second
 	roundsEvery  = 50 * time.Millisecond
 )
@@ -136,43 +143,55 @@ type watcher struct {
 	examined  int64 // the last examination of blockers
 	cost      observe.Cost
 	costSince int64
+	cpu       int64 // of the thread, when cost was last told
 }
 
 // run looks once a period, at fixed times: one that is late does not make
 // the next one late, and those that were missed are not made up for.
 func (w *watcher) run(ctx context.Context) {
 	next := now()
-	w.costSince = next
+	w.costSince, w.cpu = next, clock(unix.CLOCK_THREAD_CPUTIME_ID)
 	for ctx.Err() == nil {
-		next += int64(w.Period)
+		period := int64(w.Period)
+		if w.active == nil || next-w.began > int64(steep) {
+			period = int64(w.IdlePeriod)
+		}
+		next += period
 		if t := now(); t > next {
-			next += (t - next) / int64(w.Period) * int64(w.Period)
+			next += (t - next) / period * period
 		}
 		at := unix.NsecToTimespec(next)
 		for unix.ClockNanosleep(unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, &at, nil) == unix.EINTR {
 		}
-		cpu := clock(unix.CLOCK_THREAD_CPUTIME_ID)
 		t := now()
-		sample := w.look(t)
-		spent := clock(unix.CLOCK_THREAD_CPUTIME_ID) - cpu
-		w.account(t, t-next, spent)
-		if sample != nil {
-			sample.LateNS, sample.CostNS = t-next, spent
-			w.emit(observe.Event{T: t, Kind: observe.KindSample, Sample: sample})
+		var cpu int64
+		if w.active != nil { // each look's cost is only worth its own cost then
+			cpu = clock(unix.CLOCK_THREAD_CPUTIME_ID)
 		}
+		sample := w.look(t)
+		if sample != nil {
+			sample.LateNS = t - next
+			if cpu != 0 {
+				sample.CostNS = clock(unix.CLOCK_THREAD_CPUTIME_ID) - cpu
+			}
+			w.emit(observe.Event{T: t, Kind: observe.KindSample, Sample: sample})
+			w.cost.MaxCPUNS = max(w.cost.MaxCPUNS, sample.CostNS)
+		}
+		w.account(t, t-next)
 	}
 	if w.rounds != nil {
 		w.rounds.drain(w.emit)
 	}
 }
 
-func (w *watcher) account(t, late, spent int64) {
+// account tells once a second what the thread has cost, all included.
+func (w *watcher) account(t, late int64) {
 	c := &w.cost
 	c.Looks++
-	c.CPUNS += spent
-	c.MaxCPUNS = max(c.MaxCPUNS, spent)
 	c.MaxLateNS = max(c.MaxLateNS, late)
 	if c.WallNS = t - w.costSince; c.WallNS >= int64(costEvery) {
+		cpu := clock(unix.CLOCK_THREAD_CPUTIME_ID)
+		c.CPUNS, w.cpu = cpu-w.cpu, cpu
 		done := *c
 		w.emit(observe.Event{T: t, Kind: observe.KindCost, Cost: &done})
 		w.cost, w.costSince = observe.Cost{}, t
@@ -237,7 +256,9 @@ func (w *watcher) count(t int64, active *patch) *observe.Sample {
 	w.tasks.poll(target, t+period/pollShare, func(task *task, state int, exited bool) {
 		w.emit(task.event(t, state, exited))
 	})
-	w.tasks.sweep(target, t+period/sweepShare)
+	if w.tasks.sweep(target, t+period/sweepShare); w.tasks.sought == 0 {
+		w.tasks.identify(t + period/pollShare)
+	}
 	age := t - w.began
 	if w.BlockersAfter > 0 && age >= int64(w.BlockersAfter) && len(w.tasks.lefts) > 0 &&
 		(w.examined == 0 || w.BlockersEvery > 0 && t-w.examined >= int64(w.BlockersEvery)) {

@@ -21,7 +21,7 @@ var behaviours = map[string]func() error{
 	"reset":    func() error { return unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART) },
 	"panic":    func() error { return write("/proc/sysrq-trigger", "c") },
 	"exit":     func() error { os.Exit(0); return nil }, // "Attempted to kill init!"
-	"hang":     func() error { select {} },
+	"hang":     func() error { return unix.Pause() },
 	"flood":    flood,
 	"echo":     echo,
 	"memory":   eat,
