@@ -27,7 +27,7 @@ var settings struct {
 	smp         int
 	mem         int
 	keep        bool
-	artifacts   string
+	artifacts   string // SWITCHYARD_ARTIFACTS; the flag -artifacts is go test's own since Go 1.26
 	bootTimeout time.Duration
 }
 
@@ -40,7 +40,7 @@ func init() {
 	flag.IntVar(&s.smp, "smp", number("SMP"), "vCPUs of a guest (default: by kernel and accelerator)")
 	flag.IntVar(&s.mem, "mem", number("MEM"), "memory of a guest in MiB (default: 512)")
 	flag.BoolVar(&s.keep, "keep", env("KEEP", "") != "", "keep the artifacts of tests that pass")
-	flag.StringVar(&s.artifacts, "artifacts", env("ARTIFACTS", ""), "folder for the artifacts of tests that fail (default: a temporary one that is kept on failure)")
+	s.artifacts = env("ARTIFACTS", "")
 	flag.DurationVar(&s.bootTimeout, "boot-timeout", duration("BOOT_TIMEOUT"), "wall time for a guest to boot (default: 3m)")
 }
 

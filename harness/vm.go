@@ -4,11 +4,12 @@ package harness
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -91,6 +92,7 @@ func Boot(t testing.TB, k *kernels.Kit, opts ...Option) *VM {
 	if d, ok := v.ctx.Deadline(); ok {
 		v.options.config.Deadline = d
 	}
+	v.options.config.Companion = !first(t)
 	guest, err := v.yard.Boot(v.ctx, v.options.config)
 	if err != nil {
 		t.Fatalf("%+v", err)
@@ -101,6 +103,18 @@ func Boot(t testing.TB, k *kernels.Kit, opts ...Option) *VM {
 		v.startLoad(t, s)
 	}
 	return v
+}
+
+// booting holds the tests that have a guest or are waiting for their first.
+var booting sync.Map
+
+// first says whether this is the first guest of the test.
+func first(t testing.TB) bool {
+	_, again := booting.LoadOrStore(t, true)
+	if !again {
+		t.Cleanup(func() { booting.Delete(t) })
+	}
+	return !again
 }
 
 // finish powers the guest off and holds the test to what the guest says.
@@ -138,15 +152,22 @@ func (v *VM) allowed(title string) bool {
 }
 
 // artifacts makes the folder for what this test leaves behind: below
-// -artifacts, else in the cache. It goes away with a test that passed, unless
-// -keep.
+// SWITCHYARD_ARTIFACTS, where `go test -artifacts` wants it, else in the cache.
+// It goes away with a test that passed, unless -keep.
 func artifacts(t testing.TB, y *run.Yard) string {
 	t.Helper()
 	name := strings.NewReplacer("/", "_", " ", "_").Replace(t.Name())
-	dir, err := y.Store.Results(name)
+	if f := flag.Lookup("test.artifacts"); f != nil && f.Value.String() == "true" {
+		return t.ArtifactDir()
+	}
+	var dir string
+	var err error
 	if settings.artifacts != "" {
-		dir = filepath.Join(settings.artifacts, name)
-		err = os.MkdirAll(dir, 0o755)
+		if err = os.MkdirAll(settings.artifacts, 0o755); err == nil {
+			dir, err = os.MkdirTemp(settings.artifacts, name+"-")
+		}
+	} else {
+		dir, err = y.Store.Results(name)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -303,4 +324,22 @@ func (v *VM) KernelLogFenced(t testing.TB) []string {
 		t.Fatalf("read the guest's kernel log: %v", v.Explain(err))
 	}
 	return v.KernelLog()
+}
+
+// Report waits for the kernel to report something wrong and gives the first
+// report.
+func (v *VM) Report(t testing.TB) check.LogReport {
+	t.Helper()
+	var first check.LogReport
+	err := v.WaitKernelLog(v.ctx, func(lines []string) bool {
+		reports := check.Reports(lines)
+		if len(reports) > 0 {
+			first = reports[0]
+		}
+		return len(reports) > 0
+	})
+	if err != nil {
+		t.Fatalf("wait for a report of the guest's kernel: %v", v.Explain(err))
+	}
+	return first
 }

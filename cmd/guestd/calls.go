@@ -145,13 +145,20 @@ func (a *agent) powerOff() error {
 }
 
 func writeFile(in channel.WriteFileRequest) error {
-	flags := os.O_WRONLY | os.O_CREATE | os.O_TRUNC
+	flags := os.O_WRONLY | os.O_TRUNC
 	if in.Append {
-		flags = os.O_WRONLY | os.O_CREATE | os.O_APPEND
+		flags = os.O_WRONLY | os.O_APPEND
 	}
 	// Not os.WriteFile: it would write the rest again after a short write,
 	// which files of the kernel do not take for the same.
-	fd, err := unix.Open(in.Path, flags|unix.O_CLOEXEC, 0o644)
+	fd, err := unix.Open(in.Path, flags|unix.O_CLOEXEC, 0)
+	if errors.Is(err, unix.ENOENT) {
+		// Made only now: sysfs, asked to make a file, says EACCES, and that it
+		// is not there is what the host wants to know.
+		if made, created := unix.Open(in.Path, flags|unix.O_CREAT|unix.O_CLOEXEC, 0o644); created == nil {
+			fd, err = made, nil
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("open %s: %w", in.Path, err)
 	}

@@ -80,7 +80,7 @@ func number(file string) (int, bool) {
 }
 
 func setLivepatch(root string, in channel.SetLivepatch) error {
-	if in.Name == "" || filepath.Base(in.Name) != in.Name {
+	if in.Name == "" || in.Name == "." || in.Name == ".." || filepath.Base(in.Name) != in.Name {
 		return fmt.Errorf("%q is not the name of a livepatch", in.Name)
 	}
 	value := "0\n"

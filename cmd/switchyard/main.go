@@ -63,6 +63,7 @@ func exitStatus(err error) int {
 	var (
 		lacking *kernels.Lacking
 		noMatch *kernels.NoMatchError
+		badName *kernels.SelectorError
 		input   *patch.InputError
 		build   *patch.BuildError
 		usage   usageError
@@ -78,7 +79,7 @@ func exitStatus(err error) int {
 	case errors.As(err, &build):
 		fmt.Fprintf(os.Stderr, "%s\n", build.Log)
 		return exitInput
-	case errors.As(err, &input), errors.As(err, &noMatch):
+	case errors.As(err, &input), errors.As(err, &noMatch), errors.As(err, &badName):
 		return exitInput
 	case errors.As(err, &usage):
 		fmt.Fprintln(os.Stderr, "`switchyard help` shows examples")

@@ -126,7 +126,7 @@ func converse(ctx context.Context, guest *run.Guest, in io.Reader, out io.Writer
 					left <- nil
 					return
 				}
-				if _, err := console.Write([]byte{b}); err != nil {
+				if _, err := guest.Machine.Type([]byte{b}); err != nil {
 					left <- err
 					return
 				}

@@ -162,16 +162,25 @@ func once(b []byte) func(io.Writer) error {
 			return err
 		}
 		said = true
+		heard(w)
 		_, err := w.Write(b)
 		return err
 	}
 }
 
+// heard waits until the host has opened its first stream: what is said of it
+// before that is dropped.
+func heard(w io.Writer) { _, _ = io.ReadFull(w.(io.Reader), make([]byte, headerSize)) }
+
 // slowly says first, then rest over and over, at a pace that lets the reader
 // open its window.
 func slowly(first, rest []byte) func(io.Writer) error {
-	next := first
+	var next []byte
 	return func(w io.Writer) error {
+		if next == nil {
+			heard(w)
+			next = first
+		}
 		_, err := w.Write(next)
 		next = rest
 		time.Sleep(time.Millisecond)
@@ -252,9 +261,10 @@ func FuzzClient(f *testing.F) {
 	f.Fuzz(func(t *testing.T, hello, then []byte) {
 		ours, theirs := net.Pipe()
 		go func() {
-			impostor(theirs, string(hello), once(then))
+			impostor(theirs, string(hello), nil)
+			go func() { _, _ = io.Copy(io.Discard, theirs) }()
+			_, _ = theirs.Write(then)
 		}()
-		go func() { _, _ = io.Copy(io.Discard, theirs) }()
 		defer theirs.Close()
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
 		defer cancel()

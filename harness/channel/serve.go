@@ -10,12 +10,17 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/yamux"
 )
 
-// ErrDetached is what the Read of a guest's port gives while no host is
-// attached: the session is over, and the port is to be read again.
+// ErrDetached is what the Read of a guest's port gives while no host seems to
+// be attached: the port is to be read again.
+//
+// It does not mean that the session is over: the kernel hears of hosts coming
+// and going through another queue than that of the data, and a kworker, so
+// "gone" and "back" can both arrive after the new host's first bytes.
 var ErrDetached = errors.New("no host is attached")
 
 // Serve is the guest's side: it answers one session after the other on conn
@@ -71,6 +76,10 @@ func (s *server) drain(ctx context.Context, conn io.Writer) error {
 	}
 }
 
+// goneAfter is how long ErrDetached must last for the session to end. (A new
+// host's preamble ends it at once.)
+const goneAfter = 2 * time.Second
+
 // pump is the only reader of conn. It hands bytes to the session of the
 // moment and watches all of them for a new preamble.
 func (s *server) pump(ctx context.Context, conn io.Reader) error {
@@ -78,8 +87,12 @@ func (s *server) pump(ctx context.Context, conn io.Reader) error {
 	defer func() { current.end() }()
 	buf := make([]byte, 32<<10)
 	var tail []byte // the last bytes seen, less than a preamble
+	var detached time.Time
 	for {
 		n, err := conn.Read(buf)
+		if n > 0 {
+			detached = time.Time{}
+		}
 		for b := buf[:n]; len(b) > 0; {
 			seen := append(tail, b...)
 			at := findPreamble(seen)
@@ -99,9 +112,13 @@ func (s *server) pump(ctx context.Context, conn io.Reader) error {
 			b, tail = append([]byte(nil), seen[at+preambleSize:]...), nil
 		}
 		switch {
+		case errors.Is(err, ErrDetached) && detached.IsZero():
+			detached = time.Now()
 		case errors.Is(err, ErrDetached):
-			current.end()
-			current, tail = nil, nil
+			if time.Since(detached) > goneAfter {
+				current.end()
+				current, tail = nil, nil
+			}
 		case err != nil:
 			return err
 		}

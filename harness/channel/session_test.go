@@ -22,6 +22,7 @@ type port struct {
 	mu   sync.Mutex
 	host net.Conn
 	here chan struct{} // closed when a host is attached
+	late bool          // the next Read tells of a host that left before
 }
 
 func newPort() *port { return &port{here: make(chan struct{})} }
@@ -54,6 +55,18 @@ func (p *port) wait() net.Conn {
 }
 
 func (p *port) Read(b []byte) (int, error) {
+	p.mu.Lock()
+	here, late := p.here, p.late
+	p.late = false
+	p.mu.Unlock()
+	if late {
+		return 0, ErrDetached
+	}
+	select {
+	case <-here:
+	case <-time.After(10 * time.Millisecond):
+		return 0, ErrDetached
+	}
 	host := p.wait()
 	n, err := host.Read(b)
 	if errors.Is(err, net.ErrClosed) {
@@ -160,4 +173,36 @@ func garbage(n int) []byte {
 	b := make([]byte, n)
 	_, _ = rand.Read(b)
 	return b
+}
+
+// The kernel's word that the old host is gone can come when the new one has
+// spoken already.
+func TestLateDetach(t *testing.T) {
+	p, g := newPort(), newGuest()
+	go func() { _ = Serve(context.Background(), p, g.hello, g.handlers()) }()
+	defer p.Close()
+	c, err := Dial(t.Context(), p.attach(t))
+	require.NoError(t, err)
+	defer c.Close()
+	for range 5 {
+		p.mu.Lock()
+		p.late = true
+		p.mu.Unlock()
+		require.NoError(t, c.Call(t.Context(), "double", 1, nil)) // ends the Read before
+		require.NoError(t, c.Call(t.Context(), "double", 1, nil))
+	}
+}
+
+// A host that is gone for good is noticed, and what it had asked for stopped.
+func TestDetachEndsCalls(t *testing.T) {
+	p, g := newPort(), newGuest()
+	go func() { _ = Serve(context.Background(), p, g.hello, g.handlers()) }()
+	defer p.Close()
+	conn := p.attach(t)
+	c, err := Dial(t.Context(), conn)
+	require.NoError(t, err)
+	go func() { _ = c.Call(t.Context(), "hang", None{}, nil) }()
+	require.NoError(t, c.Call(t.Context(), "double", 1, nil))
+	c.Close()
+	<-g.stopped
 }

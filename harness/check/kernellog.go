@@ -20,17 +20,20 @@ type LogReport struct {
 	Text  []string `json:"text"`  // that line and what follows, up to maxReportLines
 }
 
-const maxReportLines = 60
+const maxReportLines = 120
 
-// reportFormats is how kernels word their complaints: the first pattern that
-// matches a line names it. Specific ones stand before general ones. Source is
-// where the kernel prints it.
-var reportFormats = []struct {
+// reportFormat is one way in which a kernel complains.
+type reportFormat struct {
 	kind    string
 	pattern *regexp.Regexp
 	title   string // with $1… of the pattern
 	source  string
-}{
+}
+
+// reportFormats is how kernels word their complaints: the first pattern that
+// matches a line names it. Specific ones stand before general ones. Source is
+// where the kernel prints it.
+var reportFormats = []reportFormat{
 	{"kasan", regexp.MustCompile(`BUG: KASAN: (\S+) in (\w+)`), "KASAN: $1 in $2", "mm/kasan/report.c"},
 	{"kasan", regexp.MustCompile(`BUG: (KFENCE|KMSAN|KCSAN): (.*)`), "$1: $2", "mm/kfence/report.c"},
 	{"ubsan", regexp.MustCompile(`UBSAN: (\S+) in (\S+?)(?::\d+)*$`), "UBSAN: $1 in $2", "lib/ubsan.c"},
@@ -62,8 +65,8 @@ var reportFormats = []struct {
 
 // harmless are lines that match a format above and report nothing.
 var harmless = []*regexp.Regexp{
-	// A boot notice on machines with lockdep-free RCU, not a report.
-	regexp.MustCompile(`unchecked MSR access error`),
+	// A notice about a setting, arch/x86/kernel/cpu/bugs.c.
+	regexp.MustCompile(`Spectre V2 : WARNING:`),
 }
 
 // endOfTrace is the line with which reports end.

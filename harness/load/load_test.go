@@ -211,10 +211,10 @@ func TestDefaultFor(t *testing.T) {
 	}{
 		{[]string{"vmlinux"}, []string{"cmdline_proc_show"}, []string{"proc-readers:/proc/cmdline", "fork"}},
 		{[]string{"vmlinux"}, []string{"cmdline_proc_show,1"}, []string{"proc-readers:/proc/cmdline", "fork"}},
-		{nil, []string{"vmlinux:pipe_read"}, []string{"fork", "pipe"}},
+		{nil, []string{"vmlinux:pipe_read"}, []string{"pipe", "fork"}},
 		{[]string{"vmlinux"}, []string{"do_exit"}, []string{"fork"}},
 		{[]string{"nf_tables"}, []string{"pipe_read"}, []string{"fork"}},
-		{[]string{"vmlinux"}, []string{"tcp_sendmsg", "hrtimer_start_range_ns"}, []string{"fork", "timer-futex", "loopback"}},
+		{[]string{"vmlinux"}, []string{"tcp_sendmsg", "hrtimer_start_range_ns"}, []string{"timer-futex", "loopback", "fork"}},
 		{nil, nil, []string{"fork"}},
 	} {
 		require.Equal(t, tc.want, names(DefaultFor(tc.objects, tc.functions)), "%v", tc.functions)

@@ -119,8 +119,10 @@ type Transition struct {
 type Sample struct {
 	Patch string `json:"patch"`
 	To    string `json:"to"`
-	Left  int    `json:"left"`  // tasks known not to have switched
-	Total int    `json:"total"` // tasks known
+	// Left is the tasks that had not switched when they were last looked at;
+	// with hundreds of them that can be some looks ago.
+	Left  int `json:"left"`
+	Total int `json:"total"` // tasks known
 	// Unknown counts tasks that the watcher has not looked at since the
 	// transition began; 0 means Left is complete but for tasks born since the
 	// last scan and the idle tasks, which have no folder in /proc.
@@ -219,6 +221,7 @@ type Watch struct {
 	Tasks    int   `json:"tasks"` // known at the start
 	// Rounds and Signals say whether this kernel can be traced for them; if
 	// not, their number is unknown and not 0.
+	// (Of signals the kernel's log tells as well.)
 	Rounds  bool   `json:"rounds"`
 	Signals bool   `json:"signals"`
 	Why     string `json:"why,omitempty"` // why not

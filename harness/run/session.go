@@ -92,6 +92,17 @@ func (g *Guest) Fence(ctx context.Context) error {
 	}))
 }
 
+// WaitKernelLog waits until enough says yes to the kernel's log.
+func (g *Guest) WaitKernelLog(ctx context.Context, enough func(lines []string) bool) error {
+	mark := g.rec.mark()
+	if enough(g.KernelLog()) {
+		return nil
+	}
+	return g.orDeath(g.rec.wait(g.bound(ctx), mark, func(e observe.Event) (bool, error) {
+		return e.KernelLog != nil && enough(g.KernelLog()), nil
+	}))
+}
+
 // kernelWords are the lines that the kernel logged since mark.
 func (g *Guest) kernelWords(ctx context.Context, mark int) []string {
 	if g.Fence(ctx) != nil {

@@ -99,8 +99,8 @@ func TestJudgeProbe(t *testing.T) {
 	}{
 		{"comes up", &GuestPanic{e("x"), "Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)"}, true, "came up", false},
 		{"other panic", &GuestPanic{e("x"), "Kernel panic - not syncing: IO-APIC + timer doesn't work!"}, false, "IO-APIC", false},
-		{"hangs at once", &Silence{e(), 5 * time.Second}, false, "hung with it without a line on the console", false},
-		{"hangs later", &Silence{e("a", "b"), 5 * time.Second}, false, "hung with it after 2 lines", false},
+		{"hangs at once", &Silence{e(), 5 * time.Second, ""}, false, "hung with it without a line on the console", false},
+		{"hangs later", &Silence{e("a", "b"), 5 * time.Second, ""}, false, "hung with it after 2 lines", false},
 		{"never ends", &DeadlineExceeded{e("a")}, false, "hung", false},
 		{"resets", &GuestReset{e()}, false, "died with it", false},
 		{"killed", &QEMUKilled{e(), 9}, false, "died with it", false},

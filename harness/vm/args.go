@@ -9,10 +9,9 @@ import (
 )
 
 // Args is the command line of the machine, QEMU.Argv first. It depends on cfg
-// alone. Descriptors 3, 4 and 5 are the monitor, the serial console and the
-// channel.
+// alone; the descriptors that it speaks of are Start's.
 func Args(cfg Config) ([]string, error) {
-	return cfg.args(inherited)
+	return cfg.args(inherited(cfg.Dir))
 }
 
 // ByHand is a line for a shell that starts the same machine with its console

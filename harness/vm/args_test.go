@@ -44,6 +44,7 @@ func TestArgs(t *testing.T) {
 		{"debugger", Config{QEMU: qemu7, Accel: TCG, Kernel: "vmlinux", Extra: []Device{Debugger{Address: "tcp:127.0.0.1:1234", Paused: true}}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			test.cfg.Dir = "/logs, all"
 			args, err := Args(test.cfg)
 			require.NoError(t, err)
 			golden(t, "args-"+test.name, strings.Join(args, "\n")+"\n")

@@ -37,12 +37,13 @@ type Line struct {
 // Console is the serial console. It is read all the time, also when nobody
 // listens: an undrained console stalls the guest.
 type Console struct {
-	in    io.ReadCloser
-	start time.Time
-	log   io.Writer
-	alive func()        // told of every read
-	panic chan struct{} // closed at the first panicMark
-	done  chan struct{} // closed at the end
+	screen   io.ReadCloser
+	keyboard io.WriteCloser
+	start    time.Time
+	log      io.Writer
+	alive    func()        // told of every read
+	panic    chan struct{} // closed at the first panicMark
+	done     chan struct{} // closed at the end
 
 	mu      sync.Mutex
 	kept    []Line
@@ -63,9 +64,9 @@ type lineSubscription struct {
 	stop    func() bool
 }
 
-func newConsole(in io.ReadCloser, start time.Time, log io.Writer, alive func()) *Console {
+func newConsole(screen io.ReadCloser, keyboard io.WriteCloser, start time.Time, log io.Writer, alive func()) *Console {
 	c := &Console{
-		in: in, start: start, log: log, alive: alive,
+		screen: screen, keyboard: keyboard, start: start, log: log, alive: alive,
 		panic: make(chan struct{}), done: make(chan struct{}),
 		subs: map[*lineSubscription]struct{}{},
 	}
@@ -74,11 +75,11 @@ func newConsole(in io.ReadCloser, start time.Time, log io.Writer, alive func()) 
 	return c
 }
 
-// read drains the pipe until it ends.
+// read drains the screen until it ends.
 func (c *Console) read() {
 	buf := make([]byte, 32<<10)
 	for {
-		n, err := c.in.Read(buf)
+		n, err := c.screen.Read(buf)
 		if n > 0 {
 			c.alive()
 			c.take(buf[:n], time.Since(c.start))
@@ -87,7 +88,8 @@ func (c *Console) read() {
 			break
 		}
 	}
-	_ = c.in.Close()
+	_ = c.screen.Close()
+	_ = c.keyboard.Close() // lets a Type go that nobody reads
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.partial) > 0 {
@@ -228,6 +230,12 @@ func (c *Console) Tail(n int) string {
 		text.WriteByte('\n')
 	}
 	return text.String()
+}
+
+// lastLine is the last line that says anything.
+func (c *Console) lastLine() string {
+	lines, _ := c.Lines(keptLines)
+	return lastLine(lines)
 }
 
 // lastWords is the line with which the kernel panicked, from the mark on;

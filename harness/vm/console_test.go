@@ -21,7 +21,7 @@ import (
 // spoken is the console of a guest that said pieces, one write each.
 func spoken(t require.TestingT, log io.Writer, pieces ...string) *Console {
 	ours, theirs := net.Pipe()
-	c := newConsole(ours, time.Now(), log, func() {})
+	c := newConsole(ours, ours, time.Now(), log, func() {})
 	go c.read()
 	for _, p := range pieces {
 		_, err := io.WriteString(theirs, p)
@@ -90,7 +90,7 @@ func TestConsoleBounds(t *testing.T) {
 func TestConsoleSubscribe(t *testing.T) {
 	ours, theirs := net.Pipe()
 	var signs atomic.Int32
-	c := newConsole(ours, time.Now(), io.Discard, func() { signs.Add(1) })
+	c := newConsole(ours, ours, time.Now(), io.Discard, func() { signs.Add(1) })
 	go c.read()
 	_, _ = io.WriteString(theirs, "before\n")
 	// A second write is taken only after the first: both are in by then.

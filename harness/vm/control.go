@@ -21,3 +21,6 @@ func (m *Machine) Stop(ctx context.Context) error { return m.Execute(ctx, "stop"
 
 // Cont lets a stopped guest go on.
 func (m *Machine) Cont(ctx context.Context) error { return m.Execute(ctx, "cont", nil, nil) }
+
+// Type writes p as if typed at the guest's serial console.
+func (m *Machine) Type(p []byte) (int, error) { return m.console.keyboard.Write(p) }

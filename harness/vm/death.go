@@ -94,10 +94,10 @@ func indent(text string) string {
 	return "  " + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n  ")
 }
 
-// lastLine is the last line that says anything.
-func (e *Evidence) lastLine() string {
-	for i := len(e.Console) - 1; i >= 0; i-- {
-		if text := strings.TrimSpace(e.Console[i].Text); text != "" {
+// lastLine is the last of lines that says anything.
+func lastLine(lines []Line) string {
+	for i := len(lines) - 1; i >= 0; i-- {
+		if text := strings.TrimSpace(lines[i].Text); text != "" {
 			return text
 		}
 	}
@@ -125,7 +125,7 @@ func (d *GuestPanic) Error() string {
 type GuestReset struct{ *Evidence }
 
 func (d *GuestReset) Error() string {
-	if last := d.lastLine(); last != "" {
+	if last := lastLine(d.Console); last != "" {
 		return d.line("the guest reset itself, last words %q,", last)
 	}
 	return d.line("the guest reset itself, without a word on the console,")
@@ -182,11 +182,14 @@ func lastOf(text string) string {
 type Silence struct {
 	*Evidence
 	For time.Duration
+	// LastWords were the last line on the console when it fell silent.
+	// Evidence.Console has more: what an NMI made the kernel say.
+	LastWords string
 }
 
 func (d *Silence) Error() string {
-	if last := d.lastLine(); last != "" {
-		return d.line("no sign of life for %v, neither on the console (last words %q) nor on the channel; ended", d.For, last)
+	if d.LastWords != "" {
+		return d.line("no sign of life for %v, neither on the console (last words %q) nor on the channel; ended", d.For, d.LastWords)
 	}
 	return d.line("no sign of life for %v, not one byte on the console; ended", d.For)
 }

@@ -129,6 +129,7 @@ func TestSilence(t *testing.T) {
 		d := died[*Silence](t, m, m.Wait())
 		require.Equal(t, 4*time.Second, d.For)
 		require.Contains(t, d.Registers, "RIP=")
+		require.NotContains(t, d.LastWords, "NMI")
 		require.Contains(t, fmt.Sprintf("%+v", d), "NMI received for unknown reason", "it was poked")
 	})
 }

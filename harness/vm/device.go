@@ -4,7 +4,9 @@ package vm
 
 import (
 	"fmt"
+	"path/filepath"
 	"strconv"
+	"strings"
 )
 
 // Device is one feature of the machine: QEMU arguments and what the guest's
@@ -19,24 +21,32 @@ type Device interface {
 // as /sys/class/virtio-ports/*/name.
 const PortName = "org.switchyard.0"
 
-// backends says where the three character devices lead. In the order of the
-// command line, which is the order of the inherited descriptors.
+// backends says where the three character devices lead.
 type backends struct{ monitor, serial, channel string }
 
-// inherited are ends of socket pairs and of a pipe, descriptors 3, 4 and 5: no
-// path that could clash or stay behind, no race for who listens first.
+// inherited are descriptors that QEMU gets from us: 3 the monitor's socket, 4
+// and 5 the console's pipes (its input and its output), 6 the channel's
+// socket. No path that could clash or stay behind, no race for who listens
+// first.
 //
-// The console has the pipe because QEMU writes it byte by byte. A socket
-// charges each byte some 800 for its buffer, so that about 200 characters
-// fill it; when our reader is late by more than the 10 ms that the kernel's
-// driver waits, characters are lost, and a lost character is a report not
-// recognized. A pipe packs bytes: consolePipe of them.
+// The console has pipes because QEMU writes it byte by byte. A socket charges
+// each byte some 800 for its buffer, so that about 200 characters fill it;
+// when our reader is late by more than the 10 ms that the kernel's driver
+// waits, characters are lost, and with them the sense of a report. A pipe
+// packs bytes: consolePipe of them. QEMU opens pipes by name only; the names,
+// consoleName.in and .out in dir, are links to the descriptors and gone when
+// Start returns.
 // https://www.qemu.org/docs/master/system/qemu-manpage.html (-chardev)
-var inherited = backends{
-	monitor: "socket,id=monitor,fd=3",
-	serial:  "file,id=serial,path=/proc/self/fd/4",
-	channel: "socket,id=channel,fd=5",
+func inherited(dir string) backends {
+	name := filepath.Join(dir, consoleName)
+	return backends{
+		monitor: "socket,id=monitor,fd=3",
+		serial:  "pipe,id=serial,path=" + strings.ReplaceAll(name, ",", ",,"),
+		channel: "socket,id=channel,fd=6",
+	}
 }
+
+const consoleName = "console"
 
 // byHand is for a person at a terminal: the console there, nobody at the
 // other two.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,32 +19,66 @@ const consolePipe = 1 << 20
 // ends are the two ends of what connects us with QEMU.
 type ends struct {
 	monitor, channel net.Conn
-	serial           *os.File
-	theirs           []*os.File // in the order of backends
+	screen, keyboard *os.File   // what the console says, and hears
+	theirs           []*os.File // descriptors 3 and up, see inherited
+	links            []string
 }
 
-func openEnds() (e *ends, err error) {
+// openEnds makes them, and the names of the console's pipes in dir.
+func openEnds(dir string) (e *ends, err error) {
 	e = &ends{}
 	defer func() {
 		if err != nil {
 			e.closeOurs()
 			e.closeTheirs()
+			e.unlink()
 		}
 	}()
 	if e.monitor, err = e.socket("monitor"); err != nil {
 		return nil, err
 	}
-	read, write, err := os.Pipe()
+	input, keyboard, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("console pipe: %w", err)
 	}
-	e.serial, e.theirs = read, append(e.theirs, write)
+	e.keyboard = keyboard
+	if err := e.pass(dir, "in", input); err != nil {
+		return nil, err
+	}
+	screen, output, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("console pipe: %w", err)
+	}
+	e.screen = screen
+	if err := e.pass(dir, "out", output); err != nil {
+		return nil, err
+	}
 	// A user with very many pipes may be refused: then the default must do.
-	_, _ = unix.FcntlInt(write.Fd(), unix.F_SETPIPE_SZ, consolePipe)
+	_, _ = unix.FcntlInt(output.Fd(), unix.F_SETPIPE_SZ, consolePipe)
 	if e.channel, err = e.socket("channel"); err != nil {
 		return nil, err
 	}
 	return e, nil
+}
+
+// pass makes f one of theirs, with a name for QEMU to open it by.
+func (e *ends) pass(dir, suffix string, f *os.File) error {
+	fd := 3 + len(e.theirs)
+	e.theirs = append(e.theirs, f)
+	link := filepath.Join(dir, consoleName+"."+suffix)
+	_ = os.Remove(link) // of one that was killed in this very moment
+	if err := os.Symlink(fmt.Sprintf("/proc/self/fd/%d", fd), link); err != nil {
+		return fmt.Errorf("console pipe: %w", err)
+	}
+	e.links = append(e.links, link)
+	return nil
+}
+
+// unlink removes the names, once QEMU has opened them or never will.
+func (e *ends) unlink() {
+	for _, link := range e.links {
+		_ = os.Remove(link)
+	}
 }
 
 // socket makes a connected pair and gives our end.
@@ -66,8 +101,10 @@ func (e *ends) closeOurs() {
 	if e.monitor != nil {
 		e.monitor.Close()
 	}
-	if e.serial != nil {
-		e.serial.Close()
+	for _, f := range []*os.File{e.screen, e.keyboard} {
+		if f != nil {
+			f.Close()
+		}
 	}
 	if e.channel != nil {
 		e.channel.Close()

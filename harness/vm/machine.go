@@ -34,6 +34,7 @@ type Machine struct {
 	child   *guard.Child
 	pid     int
 	wrapper time.Duration // the CPU time that is not QEMU's
+	ends    *ends
 	monitor *qmp.Monitor
 	console *Console
 	channel net.Conn
@@ -82,6 +83,8 @@ func Start(ctx context.Context, cfg Config) (*Machine, error) {
 	m.wrapper = cpuTime(m.child.Process.Pid)
 	go m.watch(ctx, events, exited)
 
+	// The monitor answers when all that the command line names is open.
+	defer m.ends.unlink()
 	greeting, cancel := context.WithTimeout(ctx, qmp.DefaultTimeout)
 	defer cancel()
 	if _, err := m.monitor.ConnectContext(greeting); err != nil {
@@ -123,19 +126,21 @@ func (m *Machine) launch(ctx context.Context, argv []string) (err error) {
 	}
 	m.stderr = &stderrTail{file: words}
 
-	ends, err := openEnds()
+	ends, err := openEnds(m.cfg.Dir)
 	if err != nil {
 		return err
 	}
+	m.ends = ends
 	defer ends.closeTheirs()
 	defer func() {
 		if err != nil {
 			ends.closeOurs()
+			ends.unlink()
 		}
 	}()
 	m.monitor = qmp.New(ends.monitor)
 	m.monitor.Log = &qmp.Log{W: messages, Start: m.start}
-	m.console = newConsole(ends.serial, m.start, serial, m.Touch)
+	m.console = newConsole(ends.screen, ends.keyboard, m.start, serial, m.Touch)
 	m.channel = ends.channel
 
 	// Not ctx: how a machine ends is decided in one place, watch.

@@ -4,6 +4,7 @@ package vm
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -97,6 +98,45 @@ func TestFlood(t *testing.T) {
 	require.LessOrEqual(t, len(lines), keptLines+1, "and the one under way")
 	t.Logf("%d lines in %v", before+len(lines), time.Since(began))
 	require.Contains(t, m.Serial().Tail(2), `\x1b[2Jflood`)
+}
+
+// Not one character of the console is lost, however late it is read: here
+// our process looks away by the whole of what the guest says.
+func TestConsoleLosesNothing(t *testing.T) {
+	m := guest(t, "6.1", "count")
+	m.console.mu.Lock() // the reader waits
+	select {
+	case <-m.Done():
+	case <-time.After(6 * time.Second):
+	}
+	m.console.mu.Unlock()
+	died[*GuestShutdown](t, m, m.Wait())
+	lines, before := m.Serial().Lines(keptLines)
+	require.Zero(t, before)
+	next := 0
+	for _, l := range lines {
+		if n, ok := strings.CutPrefix(l.Text, "count "); ok {
+			require.Equal(t, fmt.Sprint(next), n)
+			next++
+		}
+	}
+	require.Equal(t, 1000, next)
+}
+
+// What is typed arrives at the guest's console.
+func TestType(t *testing.T) {
+	m := guest(t, "6.1", "listen")
+	var screen bytes.Buffer
+	detach := m.Serial().Attach(&screen)
+	await(t, m, "listening")
+	detach()
+	require.Contains(t, screen.String(), "listening\r\n")
+	_, err := m.Type([]byte("tick, tock\n"))
+	require.NoError(t, err)
+	await(t, m, `heard "tick, tock"`)
+	require.NoError(t, m.Shutdown(t.Context()))
+	_, err = m.Type([]byte("too late"))
+	require.Error(t, err)
 }
 
 // Too little memory is told as such, whatever way it kills the guest.

@@ -22,6 +22,8 @@ const (
 	// silenceTicks is how often Silence is looked at. Ticks are counted, not
 	// time, because time passes while this whole process is stopped.
 	silenceTicks = 20
+	// pokeQuiet after its last line, a guest has said all it has to an NMI.
+	pokeQuiet = 200 * time.Millisecond
 	// keptEvents bounds the events in the evidence.
 	keptEvents = 100
 )
@@ -34,12 +36,14 @@ func (m *Machine) watch(ctx context.Context, events <-chan goqmp.Event, exited <
 		ended    error // why we ended it, if we did
 		panicked bool
 		reason   string // of the SHUTDOWN event
-		paused   bool
-		grace    <-chan time.Time
-		deadline <-chan time.Time
-		tick     <-chan time.Time
-		quiet    int
-		signs    uint64
+		// of the guest's console before we examined a silent one
+		lastWords string
+		paused    bool
+		grace     <-chan time.Time
+		deadline  <-chan time.Time
+		tick      <-chan time.Time
+		quiet     int
+		signs     uint64
 	)
 	end := func(why error) {
 		if ended == nil {
@@ -102,6 +106,7 @@ func (m *Machine) watch(ctx context.Context, events <-chan goqmp.Event, exited <
 				continue
 			}
 			if quiet++; quiet >= silenceTicks && ended == nil {
+				lastWords = m.console.lastLine() // what follows is our own doing
 				e.Registers = m.examine(ctx)
 				end(errSilent)
 			}
@@ -115,7 +120,9 @@ func (m *Machine) watch(ctx context.Context, events <-chan goqmp.Event, exited <
 		}
 	}
 	m.gather(e, events, note)
-	m.death = m.judge(e, verdict{exit: exit, ended: ended, panicked: panicked, reason: reason})
+	m.death = m.judge(e, verdict{
+		exit: exit, ended: ended, panicked: panicked, reason: reason, lastWords: lastWords,
+	})
 	m.settle()
 	close(m.done)
 }
@@ -146,15 +153,19 @@ func (m *Machine) examine(ctx context.Context) string {
 	for range len(lines) {
 		<-lines // those already there
 	}
-	if m.NMI(ctx) == nil {
-		said, stop := context.WithTimeout(ctx, time.Second)
-		defer stop()
-		select {
-		case <-lines:
-		case <-said.Done():
-		}
+	if m.NMI(ctx) != nil {
+		return registers
 	}
-	return registers
+	for wait := time.Second; ; wait = pokeQuiet { // for the first line, then for the rest
+		select {
+		case _, open := <-lines:
+			if open {
+				continue
+			}
+		case <-time.After(wait):
+		}
+		return registers
+	}
 }
 
 // gather completes the evidence once the process is gone. Its sockets end
@@ -189,6 +200,8 @@ type verdict struct {
 	ended    error  // why we ended it; nil if we did not
 	panicked bool   // GUEST_PANICKED came
 	reason   string // of SHUTDOWN, "" if none came
+	// lastWords were the last line on the console when it fell silent.
+	lastWords string
 }
 
 // judge tells the deaths apart. The order is from what is certain to what is
@@ -215,7 +228,7 @@ func (m *Machine) judge(e *Evidence, v verdict) error {
 	case clean && v.reason == "guest-reset":
 		return &GuestReset{Evidence: e}
 	case errors.Is(v.ended, errSilent):
-		return &Silence{Evidence: e, For: m.cfg.Silence}
+		return &Silence{Evidence: e, For: m.cfg.Silence, LastWords: v.lastWords}
 	case errors.Is(v.ended, errLate):
 		return &DeadlineExceeded{Evidence: e}
 	case v.ended != nil:

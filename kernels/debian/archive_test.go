@@ -99,6 +99,7 @@ func TestReleaseFileIsVerified(t *testing.T) {
 			path := "/debian/dists/trixie/InRelease"
 			f.files[path] = []byte(strings.Replace(string(f.files[path]), "Origin: Test", "Origin: Tost", 1))
 		}, "signature"},
+		"a clock of long ago": {func(f *fake, _ *Archive) { f.now = f.now.Add(-24 * time.Hour) }, "clock"},
 		"not signed": {func(f *fake, _ *Archive) {
 			f.files["/debian/dists/trixie/InRelease"] = []byte("<html>please log in</html>")
 		}, "not a signed release file"},

@@ -49,9 +49,11 @@ type fake struct {
 
 func newFake(t *testing.T) *fake {
 	t.Helper()
-	key, err := openpgp.NewEntity("Test Archive", "", "test@example.org", &packet.Config{Algorithm: packet.PubKeyAlgoEdDSA})
+	now := time.Now()
+	key, err := openpgp.NewEntity("Test Archive", "", "test@example.org",
+		&packet.Config{Algorithm: packet.PubKeyAlgoEdDSA, Time: func() time.Time { return now }})
 	require.NoError(t, err)
-	f := &fake{t: t, key: key, files: map[string][]byte{}, now: time.Now(), codename: "trixie",
+	f := &fake{t: t, key: key, files: map[string][]byte{}, now: now, codename: "trixie",
 		suite: Suite{Name: "trixie", Part: archivePart, Native: "6.12", Tools: true}}
 	f.server = httptest.NewServer(http.HandlerFunc(f.serve))
 	t.Cleanup(func() {
@@ -143,7 +145,7 @@ func (f *fake) publish() {
 
 func (f *fake) sign(text []byte) []byte {
 	var b bytes.Buffer
-	w, err := clearsign.Encode(&b, f.key.PrivateKey, nil)
+	w, err := clearsign.Encode(&b, f.key.PrivateKey, &packet.Config{Time: func() time.Time { return f.now }})
 	require.NoError(f.t, err)
 	_, err = w.Write(text)
 	require.NoError(f.t, err)

@@ -5,12 +5,15 @@ package debian
 import (
 	"bytes"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"strings"
+	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/ProtonMail/go-crypto/openpgp/clearsign"
+	pgperrors "github.com/ProtonMail/go-crypto/openpgp/errors"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 )
 
@@ -53,7 +56,11 @@ func verify(keys openpgp.EntityList, file []byte, config *packet.Config) ([]byte
 	if block == nil {
 		return nil, fmt.Errorf("it is not a signed release file (an error page of a proxy or a login page of a network perhaps)")
 	}
-	if _, err := block.VerifySignature(keys, config); err != nil {
+	_, err := block.VerifySignature(keys, config)
+	if errors.Is(err, pgperrors.ErrSignatureExpired) || errors.Is(err, pgperrors.ErrKeyExpired) {
+		return nil, fmt.Errorf("its signature is not valid at %s: %w; is this machine's clock right?", config.Now().UTC().Format(time.RFC1123), err)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("its signature is not of Debian's archive keys: %w", err)
 	}
 	return block.Plaintext, nil

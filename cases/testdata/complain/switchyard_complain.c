@@ -2,7 +2,7 @@
 /*
  * Makes the kernel report bugs of several kinds, to see that they are found
  * in its log and named. Knobs in debugfs, folder switchyard_complain; writing
- * to one brings about
+ * 1 to one brings about
  *   warn    a WARN
  *   bug     a BUG, which ends the writer
  *   null    a NULL pointer dereference, which ends the writer
@@ -13,6 +13,7 @@
 #include <linux/module.h>
 #include <linux/preempt.h>
 #include <linux/sched.h>
+#include <linux/uaccess.h>
 
 static struct dentry *dir;
 
@@ -45,8 +46,13 @@ static noinline void complain_atomic(void)
 static ssize_t complain_write(struct file *file, const char __user *buf, size_t len, loff_t *ppos)
 {
 	void (*complain)(void) = file_inode(file)->i_private;
+	char first;
 
-	complain();
+	if (get_user(first, buf))
+		return -EFAULT;
+	/* A shell may write the end of the line by itself. */
+	if (first == '1')
+		complain();
 	return len;
 }
 

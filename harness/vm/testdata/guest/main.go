@@ -5,6 +5,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
@@ -25,6 +26,8 @@ var behaviours = map[string]func() error{
 	"flood":    flood,
 	"echo":     echo,
 	"memory":   eat,
+	"count":    count,
+	"listen":   listen,
 }
 
 func main() {
@@ -89,6 +92,22 @@ func flood() error {
 			return err
 		}
 	}
+}
+
+// count says a thousand lines that are easy to check.
+func count() error {
+	for i := range 1000 {
+		fmt.Println("count", i)
+	}
+	return nil
+}
+
+// listen tells what is typed at the console.
+func listen() error {
+	fmt.Println("listening")
+	line, err := bufio.NewReader(os.Stdout).ReadString('\n')
+	fmt.Printf("heard %q\n", strings.TrimSpace(line))
+	return err
 }
 
 // echo sends back what comes in by the virtio-serial port, line by line,
