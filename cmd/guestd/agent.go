@@ -20,15 +20,19 @@ import (
 type agent struct {
 	problems []string // of the start
 	children *children
+	priority *priority
 
 	mu     sync.Mutex
 	loads  map[int]*load.Process
 	nextID int
-	watch  *watch // nil: nobody ever watched
+
+	watching sync.Mutex
+	watch    *watch // nil: nobody watches
 }
 
 func newAgent() *agent {
-	return &agent{children: newChildren(), loads: map[int]*load.Process{}}
+	p := new(priority)
+	return &agent{children: newChildren(p), priority: p, loads: map[int]*load.Process{}}
 }
 
 // try notes what went wrong; the host hears of it in the hello.

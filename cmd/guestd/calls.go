@@ -27,17 +27,17 @@ func (a *agent) handlers() map[string]channel.Handler {
 			return channel.ClockReading{MonotonicNS: monotonic()}, nil
 		}),
 		"module.load": channel.Answer(func(_ context.Context, in channel.LoadModule) (none, error) {
-			return none{}, ordinarily(func() error { return loadModule(in.Path, in.Params) })
+			return none{}, a.priority.ordinarily(func() error { return loadModule(in.Path, in.Params) })
 		}),
 		"module.unload": channel.Answer(func(_ context.Context, in channel.UnloadModule) (none, error) {
-			return none{}, ordinarily(func() error { return unloadModule(in.Name) })
+			return none{}, a.priority.ordinarily(func() error { return unloadModule(in.Name) })
 		}),
 		"module.list": channel.Answer(func(context.Context, none) ([]channel.Module, error) { return listModules() }),
 		"livepatch.list": channel.Answer(func(context.Context, none) ([]channel.Livepatch, error) {
 			return listLivepatches(channel.LivepatchFolder)
 		}),
 		"livepatch.set": channel.Answer(func(_ context.Context, in channel.SetLivepatch) (none, error) {
-			return none{}, ordinarily(func() error { return setLivepatch(channel.LivepatchFolder, in) })
+			return none{}, a.priority.ordinarily(func() error { return setLivepatch(channel.LivepatchFolder, in) })
 		}),
 		"blockers": channel.Answer(func(ctx context.Context, in channel.BlockersRequest) ([]observe.Blocker, error) {
 			return sampler.Blockers(ctx, "/proc", "/sys", in.Functions), nil
@@ -45,7 +45,7 @@ func (a *agent) handlers() map[string]channel.Handler {
 		"watch": channel.Events(a.watchFor),
 		"run":   channel.Answer(a.runCommand),
 		"file.write": channel.Answer(func(_ context.Context, in channel.WriteFileRequest) (none, error) {
-			return none{}, ordinarily(func() error { return writeFile(in) })
+			return none{}, a.priority.ordinarily(func() error { return writeFile(in) })
 		}),
 		"file.list":   channel.Answer(listFolder),
 		"file.mkdir":  channel.Answer(makeFolder),

@@ -5,7 +5,6 @@ package main
 import (
 	"errors"
 	"os/exec"
-	"runtime"
 	"sync"
 	"unsafe"
 
@@ -19,25 +18,22 @@ type children struct {
 	own   map[int]bool
 	moved sync.Cond // own changed
 	moves int       // how often
+
+	priority *priority
 }
 
-func newChildren() *children {
-	c := &children{own: map[int]bool{}}
+func newChildren(p *priority) *children {
+	c := &children{own: map[int]bool{}, priority: p}
 	c.moved.L = &c.mu
 	return c
 }
 
-// Start starts cmd as an ordinary task: not real-time, as the agent is.
+// Start starts cmd as an ordinary task: not above all others, as the agent is.
 func (c *children) Start(cmd *exec.Cmd) error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	// Held over the start, so that reap never meets a child not yet listed.
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if realtime(true) == nil {
-		defer func() { _ = realtime(false) }()
-	}
-	if err := cmd.Start(); err != nil {
+	if err := c.priority.begetting(cmd.Start); err != nil {
 		return err
 	}
 	c.own[cmd.Process.Pid] = true

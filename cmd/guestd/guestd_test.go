@@ -95,7 +95,7 @@ func TestListLivepatches(t *testing.T) {
 func TestReap(t *testing.T) {
 	require.NoError(t, unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
 	defer func() { _ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0) }()
-	c := newChildren()
+	c := newChildren(new(priority))
 	go c.reap()
 	var before, after unix.Rusage
 	require.NoError(t, unix.Getrusage(unix.RUSAGE_SELF, &before))

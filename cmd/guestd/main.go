@@ -46,7 +46,7 @@ func run() int {
 	a.try(mountAll())
 	a.try(loadModules(modulesList))
 	a.try(bringUpLoopback())
-	a.try(raisePriority())
+	a.try(a.priority.set(false))
 	if os.Getpid() == 1 {
 		go guarded(a.children.reap)
 	}

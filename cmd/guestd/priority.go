@@ -8,56 +8,95 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
 
-// raisePriority makes all threads of the agent SCHED_FIFO, and by inheritance
-// those to come: no load may keep the watcher, or the answer to a call, from
-// the CPU. The kernel's own brake (sched_rt_runtime_us) stays on.
-func raisePriority() error {
-	threads, err := os.ReadDir("/proc/self/task")
-	if err != nil {
-		return fmt.Errorf("real-time priority: %w", err)
+// priority is the standing of the agent's threads: above every load at all
+// times, real-time while something is watched.
+//
+// Round robin and not FIFO: Go code and Go's runtime spin for moments (yamux
+// on a session that is being closed, for one) and trust that whoever they wait
+// for gets the CPU. Under FIFO, with one CPU, he never would.
+type priority struct {
+	mu       sync.Mutex
+	realtime bool
+}
+
+// timeslice is how long one real-time thread of the agent may keep the others
+// from the CPU, in ms; the kernel's default is 100.
+const timeslice = "4"
+
+func (p *priority) attr(flags uint64) *unix.SchedAttr {
+	if p.realtime {
+		// Priority 1 for all: see sampler.Realtime.
+		return &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 1, Flags: flags}
 	}
-	for _, t := range threads {
-		tid, err := strconv.Atoi(t.Name())
-		if err != nil {
-			continue
-		}
-		if err := schedule(tid, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+	return &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL, Nice: -20, Flags: flags}
+}
+
+// set gives all threads the standing, and by inheritance those to come. The
+// kernel's own brake (sched_rt_runtime_us) stays on.
+func (p *priority) set(realtime bool) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.realtime = realtime
+	if realtime {
+		if err := os.WriteFile("/proc/sys/kernel/sched_rr_timeslice_ms", []byte(timeslice), 0); err != nil {
 			return fmt.Errorf("real-time priority: %w", err)
+		}
+	}
+	// Twice, for a thread that one not yet changed has just started.
+	for range 2 {
+		threads, err := os.ReadDir("/proc/self/task")
+		if err != nil {
+			return fmt.Errorf("the agent's priority: %w", err)
+		}
+		for _, t := range threads {
+			tid, err := strconv.Atoi(t.Name())
+			if err != nil {
+				continue
+			}
+			if err := unix.SchedSetAttr(tid, p.attr(0), 0); err != nil && !errors.Is(err, unix.ESRCH) {
+				return fmt.Errorf("the agent's priority: %w", err)
+			}
 		}
 	}
 	return nil
 }
 
-// realtime sets whether children of this thread are born ordinary.
-func realtime(resetOnFork bool) error {
-	flags := uint64(0)
-	if resetOnFork {
-		flags = unix.SCHED_FLAG_RESET_ON_FORK
-	}
-	return schedule(0, flags)
-}
-
-func schedule(tid int, flags uint64) error {
-	// Priority 1 for all: see sampler.Realtime.
-	return unix.SchedSetAttr(tid, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1, Flags: flags}, 0)
+// begetting runs f in a thread whose children are born ordinary.
+func (p *priority) begetting(f func() error) error {
+	return p.as(func(now *unix.SchedAttr) { now.Flags = unix.SCHED_FLAG_RESET_ON_FORK }, f)
 }
 
 // ordinarily runs f as an ordinary task. What may keep the kernel busy for
 // long (loading a module, starting a transition) must not run real-time: it
 // would hold up the watcher, which has the same priority, and be stopped by
 // the kernel's brake.
-func ordinarily(f func() error) error {
+func (p *priority) ordinarily(f func() error) error {
+	return p.as(func(now *unix.SchedAttr) {
+		// Ten times a load's share: the wait for a CPU under load is real,
+		// but no run should take minutes of it.
+		*now = unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL, Nice: -10}
+	}, f)
+}
+
+// as runs f in a thread of changed standing.
+func (p *priority) as(change func(*unix.SchedAttr), f func() error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	// Ten times a load's share: the wait for a CPU under load is real, but no
-	// run should take minutes of it.
-	attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL, Nice: -10}
-	if unix.SchedSetAttr(0, &attr, 0) == nil {
-		defer func() { _ = schedule(0, 0) }()
+	p.mu.Lock()
+	attr := p.attr(0)
+	p.mu.Unlock()
+	change(attr)
+	if unix.SchedSetAttr(0, attr, 0) == nil { // not allowed outside of a guest
+		defer func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			_ = unix.SchedSetAttr(0, p.attr(0), 0)
+		}()
 	}
 	return f()
 }

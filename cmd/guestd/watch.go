@@ -23,6 +23,7 @@ const loadsEvery = 100 * time.Millisecond
 // one ring. It outlasts the session that started it if that asked for it.
 type watch struct {
 	ring   *sampler.Ring
+	ctx    context.Context // ends with the watch
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 	failed chan error // the watcher could not begin
@@ -44,6 +45,8 @@ func (a *agent) watchFor(ctx context.Context, in channel.WatchOptions, emit func
 		case err := <-w.failed:
 			w.failed <- err // for a later reader as well
 			cancel(err)
+		case <-w.ctx.Done():
+			cancel(errReplaced)
 		case <-ctx.Done():
 		}
 	}()
@@ -68,22 +71,32 @@ func (a *agent) watchFor(ctx context.Context, in channel.WatchOptions, emit func
 	}
 }
 
+var errReplaced = errors.New("the watch was ended by another")
+
 // watchOf is the watch that runs (Since) or a new one in its place.
 func (a *agent) watchOf(in channel.WatchOptions) (*watch, error) {
-	a.mu.Lock()
-	old := a.watch
-	a.mu.Unlock()
+	// One at a time: they share the tracing instance and the priority.
+	a.watching.Lock()
+	defer a.watching.Unlock()
 	if in.Since > 0 {
-		if old == nil {
+		if a.watch == nil {
 			return nil, errors.New("no watch runs")
 		}
-		return old, nil
+		return a.watch, nil
 	}
-	if old != nil {
-		a.endWatch(old)
+	if a.watch != nil {
+		a.stopWatch()
 	}
+	if err := a.priority.set(true); err != nil {
+		return nil, err
+	}
+	a.watch = a.newWatch(in)
+	return a.watch, nil
+}
+
+func (a *agent) newWatch(in channel.WatchOptions) *watch {
 	ctx, cancel := context.WithCancel(context.Background())
-	w := &watch{ring: sampler.NewRing(ringSize), cancel: cancel, failed: make(chan error, 1)}
+	w := &watch{ring: sampler.NewRing(ringSize), ctx: ctx, cancel: cancel, failed: make(chan error, 1)}
 	// From here on, or a record between the first event and the log's first
 	// read would be missed. A kernel without /dev/kmsg is watched without.
 	kmsg, _ := sampler.OpenKernelLog()
@@ -112,21 +125,24 @@ func (a *agent) watchOf(in channel.WatchOptions) (*watch, error) {
 			guarded(func() { <-up.Done(); a.readLoadsEvery(ctx, max(every, time.Millisecond), w.ring.Emit) })
 		})
 	}
-	a.mu.Lock()
-	a.watch = w
-	a.mu.Unlock()
-	return w, nil
+	return w
 }
 
-// endWatch stops w and waits until it took its hands off the tracer.
+// endWatch stops w if it is still the one that runs.
 func (a *agent) endWatch(w *watch) {
-	w.cancel()
-	w.done.Wait()
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.watching.Lock()
+	defer a.watching.Unlock()
 	if a.watch == w {
-		a.watch = nil
+		a.stopWatch()
 	}
+}
+
+// stopWatch stops the watch and waits until it took its hands off the tracer.
+func (a *agent) stopWatch() {
+	a.watch.cancel()
+	a.watch.done.Wait()
+	a.watch = nil
+	_ = a.priority.set(false) // no harm if it stays
 }
 
 func (a *agent) readLoadsEvery(ctx context.Context, every time.Duration, emit func(observe.Event)) {

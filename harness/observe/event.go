@@ -227,7 +227,7 @@ type Watch struct {
 	Why     string `json:"why,omitempty"` // why not
 	// PatchState: the kernel shows /proc/PID/patch_state.
 	PatchState bool `json:"patch_state"`
-	Realtime   bool `json:"realtime"` // the watcher runs SCHED_FIFO
+	Realtime   bool `json:"realtime"` // the watcher runs at a real-time priority
 }
 
 // Cost is what the watcher took from the guest since the last such event.

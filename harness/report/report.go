@@ -167,8 +167,14 @@ type Step struct {
 // WriteJSON writes the report, indented.
 func (r Report) WriteJSON(w io.Writer) error {
 	r.Schema = Schema
+	// An empty list is written as one: readers need not expect null.
 	if r.Runs == nil {
 		r.Runs = []Run{}
+	}
+	for i := range r.Runs {
+		if r.Runs[i].Patch.Functions == nil {
+			r.Runs[i].Patch.Functions = []Function{}
+		}
 	}
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)

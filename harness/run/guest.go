@@ -6,9 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-multierror"
@@ -213,6 +216,9 @@ func (g *Guest) recordDeath() {
 // errDied is the cause with which a machine's end cancels what waits for it.
 var errDied = errors.New("the machine ended")
 
+// brokenConnection is how the end of a machine first shows on its channel.
+var brokenConnection = []error{errDied, channel.ErrClosed, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ECONNRESET, syscall.EPIPE}
+
 // Explain is orDeath for the guest's users.
 func (g *Guest) Explain(err error) error { return g.orDeath(err) }
 
@@ -241,9 +247,12 @@ func (g *Guest) orDeath(err error) error {
 	if err == nil || g.Machine == nil {
 		return err
 	}
-	if errors.Is(err, errDied) || errors.Is(err, channel.ErrClosed) {
-		if death := g.Machine.Fate(fateWait); death != nil {
-			return death
+	for _, broken := range brokenConnection {
+		if errors.Is(err, broken) {
+			if death := g.Machine.Fate(fateWait); death != nil {
+				return death
+			}
+			break
 		}
 	}
 	return err

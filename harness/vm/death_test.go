@@ -106,6 +106,7 @@ func TestGuestPanicOnConsole(t *testing.T) {
 
 // A guest that panics and then hangs is ended, and still a panic.
 func TestGuestPanicHangs(t *testing.T) {
+	t.Parallel() // it mostly waits
 	m := guest(t, "6.1", "panic", func(c *Config) {
 		c.Append = append(c.Append, "panic=0") // for ever
 	})
@@ -114,6 +115,7 @@ func TestGuestPanicHangs(t *testing.T) {
 }
 
 func TestSilence(t *testing.T) {
+	t.Parallel() // it mostly waits
 	each(t, func(t *testing.T, version string) {
 		m := guest(t, version, "hang", func(c *Config) { c.Silence = 4 * time.Second })
 		await(t, m, "READY")
@@ -136,15 +138,17 @@ func TestSilence(t *testing.T) {
 
 // A stopped guest says nothing, and is not dead.
 func TestStopIsNotSilence(t *testing.T) {
-	m := guest(t, "6.1", "hang", func(c *Config) { c.Silence = time.Second })
+	t.Parallel() // it mostly waits
+	m := guest(t, "6.1", "hang", func(c *Config) { c.Silence = 4 * time.Second })
 	await(t, m, "READY")
 	require.NoError(t, m.Stop(t.Context()))
-	require.NoError(t, m.Fate(3*time.Second))
+	require.NoError(t, m.Fate(6*time.Second))
 	require.NoError(t, m.Cont(t.Context()))
 	died[*Silence](t, m, m.Wait())
 }
 
 func TestDeadline(t *testing.T) {
+	t.Parallel() // it mostly waits
 	m := guest(t, "6.1", "hang", func(c *Config) { c.Deadline = time.Now().Add(8 * time.Second) })
 	await(t, m, "READY")
 	died[*DeadlineExceeded](t, m, m.Wait())

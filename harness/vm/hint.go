@@ -23,12 +23,13 @@ const (
 	hostTooSmall  = "the host does not have the %d MiB that the guest is to get: give it less with -mem, or run fewer at once with -vms"
 )
 
-// silentMiB is the memory with which a guest that never says a word may have
-// too little: 6.1 and 6.12 reset at 32 MiB, hang at 8, and speak from 64 on.
-const silentMiB = 128
+// quietMiB is the memory below which a guest that never says a word, or falls
+// silent, may have too little: 6.1 and 6.12 hang at 8 MiB, reset at 32, speak
+// from 64 on, and then may thrash for minutes.
+const quietMiB = 128
 
 // hint is the advice of the first sign found; "" without one.
-func hint(e *Evidence, memMiB int) string {
+func hint(e *Evidence, memMiB int, silent bool) string {
 	for _, h := range hints {
 		found := strings.Contains(e.Stderr, h.sign)
 		for _, line := range e.Console {
@@ -38,7 +39,7 @@ func hint(e *Evidence, memMiB int) string {
 			return fmt.Sprintf(h.advice, memMiB)
 		}
 	}
-	if len(e.Console) == 0 && memMiB < silentMiB && e.Stderr == "" {
+	if (silent || len(e.Console) == 0 && e.Stderr == "") && memMiB < quietMiB {
 		return fmt.Sprintf(guestTooSmall, memMiB)
 	}
 	return ""

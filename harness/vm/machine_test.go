@@ -146,6 +146,7 @@ func TestTooLittleMemory(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%d", version, mib), func(t *testing.T) {
 				m, err := startGuest(t, t.Context(), version, "memory", func(c *Config) {
 					c.MemMiB = mib
+					c.Silence = 20 * time.Second // some thrash
 				})
 				if err == nil {
 					err = m.Wait()

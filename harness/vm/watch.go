@@ -120,6 +120,7 @@ func (m *Machine) watch(ctx context.Context, events <-chan goqmp.Event, exited <
 		}
 	}
 	m.gather(e, events, note)
+	e.Hint = hint(e, m.cfg.MemMiB, errors.Is(ended, errSilent))
 	m.death = m.judge(e, verdict{
 		exit: exit, ended: ended, panicked: panicked, reason: reason, lastWords: lastWords,
 	})
@@ -191,7 +192,6 @@ func (m *Machine) gather(e *Evidence, events <-chan goqmp.Event, note func(goqmp
 	}
 	e.Console, e.Omitted = m.console.Lines(keptLines)
 	e.Stderr = m.stderr.String()
-	e.Hint = hint(e, m.cfg.MemMiB)
 }
 
 // verdict is what watch knows beside the evidence.

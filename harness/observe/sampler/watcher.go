@@ -119,11 +119,12 @@ func hasPatchState(proc string) bool {
 	return unix.Access(proc+"/self/patch_state", unix.F_OK) == nil
 }
 
-// Realtime makes this thread SCHED_FIFO at the lowest priority; true if it
-// is. One priority for all threads of the agent: Go's runtime spins with
-// sched_yield on locks, which would never end above the thread that holds one.
+// Realtime makes this thread SCHED_RR at the lowest priority; true if it is.
+// All threads of the agent have this one priority: Go's runtime spins with
+// sched_yield on what another thread holds, which would never end above that
+// thread.
 func Realtime() bool {
-	attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}
+	attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 1}
 	return unix.SchedSetAttr(0, &attr, 0) == nil
 }
 

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/rhysd/actionlint"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/stretchr/testify/require"
+
+	"github.com/switchyard-project/switchyard/harness/report"
+)
+
+// TestWorkflows holds the workflow files to actionlint, and their actions to
+// full commit hashes.
+func TestWorkflows(t *testing.T) {
+	files, err := filepath.Glob("../../.github/workflows/*.yml")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	var out bytes.Buffer
+	linter, err := actionlint.NewLinter(&out, &actionlint.LinterOptions{})
+	require.NoError(t, err)
+	pinned := regexp.MustCompile(`uses: [\w.-]+/[\w./-]+@[0-9a-f]{40} # v`)
+	for _, f := range files {
+		found, err := linter.LintFile(f, nil)
+		require.NoError(t, err)
+		require.Empty(t, found, out.String())
+		text, err := os.ReadFile(f)
+		require.NoError(t, err)
+		for _, line := range strings.Split(string(text), "\n") {
+			if strings.Contains(line, "uses:") {
+				require.Regexp(t, pinned, line)
+			}
+		}
+	}
+}
+
+// commandLine finds a command in the text of a document.
+var commandLine = regexp.MustCompile("(?m)(?:^|`|  )(?:go run \\./cmd/switchyard|switchyard) ([a-z][^`\n#]*)")
+
+// TestDocumentedCommands: every command and flag that the documents and the
+// workflows name exists.
+func TestDocumentedCommands(t *testing.T) {
+	files, err := filepath.Glob("../../docs/*.md")
+	require.NoError(t, err)
+	more, err := filepath.Glob("../../.github/workflows/*.yml")
+	require.NoError(t, err)
+	n := 0
+	for _, file := range append(append(files, more...), "../../README.md") {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, m := range commandLine.FindAllStringSubmatch(string(text), -1) {
+			line, _, _ := strings.Cut(m[1], " | ")
+			line, _, _ = strings.Cut(line, " > ")
+			line, _, _ = strings.Cut(line, "   ") // what follows is an explanation
+			checkCommand(t, file, strings.Fields(line))
+			n++
+		}
+	}
+	require.GreaterOrEqual(t, n, 8, "the documents' commands were not found")
+}
+
+func checkCommand(t *testing.T, file string, args []string) {
+	t.Helper()
+	root := newRoot()
+	root.InitDefaultCompletionCmd()
+	cmd, rest, err := root.Find(normalise(args))
+	require.NoError(t, err, "%s: %v", file, args)
+	require.NotEqual(t, root, cmd, "%s: %v names no command", file, args)
+	cmd.InitDefaultHelpFlag()
+	require.NoError(t, cmd.ParseFlags(rest), "%s: %v", file, args)
+}
+
+// TestSchema: docs/report.schema.json describes every field that a report can
+// have, and nothing else.
+func TestSchema(t *testing.T) {
+	text, err := os.ReadFile("../../docs/report.schema.json")
+	require.NoError(t, err)
+	var schema struct {
+		Definitions map[string]struct {
+			Properties map[string]json.RawMessage `json:"properties"`
+		} `json:"$defs"`
+	}
+	require.NoError(t, json.Unmarshal(text, &schema))
+	for name, fields := range report.Fields() {
+		def, ok := schema.Definitions[name]
+		require.True(t, ok, "the schema lacks %s", name)
+		var described []string
+		for f := range def.Properties {
+			described = append(described, f)
+		}
+		require.ElementsMatch(t, fields, described, "fields of %s", name)
+	}
+}
+
+// TestReportsAreValid: a report with everything in it, and an empty one, hold
+// to the schema.
+func TestReportsAreValid(t *testing.T) {
+	schema, err := jsonschema.NewCompiler().Compile("../../docs/report.schema.json")
+	require.NoError(t, err)
+	rounds, seed := 2, int64(7)
+	phase := &report.Phase{Rounds: &rounds, Samples: []report.Sample{{}}}
+	for _, r := range []report.Report{
+		{},
+		{Runs: []report.Run{{}}},
+		{Runs: []report.Run{{
+			Verdict: "complete", Expected: "complete", Seed: &seed,
+			Patch:      report.Patch{Functions: []report.Function{{}}},
+			Transition: report.Transition{Apply: phase, Revert: phase},
+			Stack:      []report.Stacked{{Apply: phase}},
+			Blockers:   []report.Blocker{{Stack: []string{"f+0x1/0x2"}}},
+			Load:       []report.Load{{}}, LogReports: []report.LogReport{{}}, Steps: []report.Step{{}},
+		}}},
+	} {
+		var text bytes.Buffer
+		require.NoError(t, r.WriteJSON(&text))
+		value, err := jsonschema.UnmarshalJSON(&text)
+		require.NoError(t, err)
+		require.NoError(t, schema.Validate(value))
+	}
+}
+
+// TestTranscript: the table in the README has the columns that a run prints.
+func TestTranscript(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	_, rest, found := strings.Cut(string(text), "<!-- transcript:")
+	require.True(t, found)
+	block, _, found := strings.Cut(rest, "<!-- end of transcript -->")
+	require.True(t, found)
+	var table bytes.Buffer
+	report.Report{Runs: []report.Run{{}}}.WriteTable(io.MultiWriter(&table))
+	header := strings.Fields(strings.SplitN(table.String(), "\n", 2)[0])
+	for _, column := range header {
+		require.Contains(t, block, column)
+	}
+}
