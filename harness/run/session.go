@@ -13,7 +13,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/switchyard-project/switchyard/harness/channel"
 	"github.com/switchyard-project/switchyard/harness/check"
 	"github.com/switchyard-project/switchyard/harness/observe"
 	"github.com/switchyard-project/switchyard/harness/patch"
@@ -245,17 +244,3 @@ func (g *Guest) Unload(ctx context.Context, name string) error {
 }
 
 const unloadWait = 10 * time.Second
-
-// loaded says whether a module is in the guest.
-func (g *Guest) loaded(ctx context.Context, name string) (*channel.Module, error) {
-	all, err := g.Client.Modules(g.bound(ctx))
-	if err != nil {
-		return nil, g.orDeath(err)
-	}
-	for i := range all {
-		if all[i].Name == name {
-			return &all[i], nil
-		}
-	}
-	return nil, nil
-}
