@@ -29,15 +29,17 @@ type Report struct {
 // Run is one patch on one kernel once. Times named guest_… are of the guest's
 // CLOCK_MONOTONIC, wall and cpu times of the host.
 type Run struct {
-	Kernel     Kernel     `json:"kernel"`
-	Patch      Patch      `json:"patch"`
-	Engine     string     `json:"engine"` // "native": the kernel's own livepatch
-	Accel      string     `json:"accel"`  // "kvm" or "tcg"
-	Seed       *int64     `json:"seed,omitempty"`
-	Machine    Machine    `json:"machine"`
-	Verdict    string     `json:"verdict"`
-	Expected   string     `json:"expected"`
-	Reason     string     `json:"reason,omitempty"`
+	Kernel   Kernel  `json:"kernel"`
+	Patch    Patch   `json:"patch"`
+	Engine   string  `json:"engine"` // "native": the kernel's own livepatch
+	Accel    string  `json:"accel"`  // "kvm" or "tcg"
+	Seed     *int64  `json:"seed,omitempty"`
+	Machine  Machine `json:"machine"`
+	Verdict  string  `json:"verdict"`
+	Expected string  `json:"expected"`
+	Reason   string  `json:"reason,omitempty"`
+	// Warnings say what the verdict does not cover.
+	Warnings   []string   `json:"warnings,omitempty"`
 	Transition Transition `json:"transition"`
 	// Stack holds every patch of a stack in order; Transition is then that of
 	// the last one. Absent for a single patch.

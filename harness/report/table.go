@@ -24,6 +24,9 @@ func (r Report) WriteTable(w io.Writer) {
 	}
 	t.Render()
 	for _, run := range r.Runs {
+		for _, warning := range run.Warnings {
+			fmt.Fprintf(w, "\n%s: %s\n", run.Kernel.Release, oneLine(warning))
+		}
 		if run.Reason == "" && run.AsExpected() {
 			continue
 		}

@@ -226,6 +226,9 @@ func (x *execution) judge(err error) error {
 			x.evidence.Phases = append(x.evidence.Phases, phaseEvidence("revert", t.revert))
 		}
 	}
+	if !slices.ContainsFunc(x.Patches, func(src *patch.Source) bool { return len(src.Probes) > 0 }) {
+		x.result.Warnings = append(x.result.Warnings, "without a probes.json nothing shows from outside that the new code runs; see docs/writing-a-case.md")
+	}
 	verdict, reason := check.Judge(x.evidence)
 	x.result.Verdict, x.result.Reason = string(verdict), reason
 	return nil
