@@ -108,8 +108,7 @@ func childMain(args []string) int {
 	if err != nil || len(args) < 2 {
 		return 125
 	}
-	// The terminal's signals are the parent's business.
-	signal.Ignore(syscall.SIGINT, syscall.SIGHUP, syscall.SIGTERM)
+	deafen()
 	// Grandchildren that lose their parent come to us, to be killed as well.
 	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 	pipe, pidW := os.NewFile(uintptr(fd), "guard"), os.NewFile(uintptr(fd+1), "pid")
@@ -138,6 +137,13 @@ func childMain(args []string) int {
 	err = cmd.Wait()
 	unix.Kill(-cmd.Process.Pid, unix.SIGKILL) // stragglers of the group
 	return status(err)
+}
+
+// deafen keeps the terminal's signals from this process: they are its
+// parent's business. They are caught and dropped and not ignored, since a
+// child would inherit that.
+func deafen() {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGINT, syscall.SIGHUP, syscall.SIGTERM)
 }
 
 // status is the exit status a shell would give for err.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -94,7 +93,7 @@ func tellKeeper(verb, dir string) error {
 
 // scratchMain removes, once its parent is gone, every folder still on the list.
 func scratchMain([]string) int {
-	signal.Ignore(syscall.SIGINT, syscall.SIGHUP, syscall.SIGTERM)
+	deafen()
 	left := map[string]bool{}
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package guard
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The test binary plays a program that has started children and made folders,
+// and then waits to be killed.
+func init() {
+	Register("test-victim", func(args []string) int {
+		dir, _, err := Scratch(args[0], "victim")
+		if err != nil {
+			return 1
+		}
+		if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o444); err != nil {
+			return 1
+		}
+		// A grandchild in a session of its own is not left either, as long as
+		// it stays in the group it was born into.
+		c, err := Command(context.Background(), nil, "sh", "-c", "sleep 1000 & exec sleep 1000")
+		if err != nil {
+			return 1
+		}
+		if err := c.Start(); err != nil {
+			return 1
+		}
+		fmt.Println(c.Pid())
+		select {}
+	})
+}
+
+// TestSIGKILL: what a killed program had started and made goes with it.
+func TestSIGKILL(t *testing.T) {
+	parent := t.TempDir()
+	self, err := Self()
+	require.NoError(t, err)
+	cmd := exec.Command(self, RoleArgs("test-victim", parent)...)
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	line := make([]byte, 32)
+	n, err := out.Read(line)
+	require.NoError(t, err)
+	pid, err := strconv.Atoi(strings.TrimSpace(string(line[:n])))
+	require.NoError(t, err)
+	require.Len(t, group(t, pid), 2)
+	made, err := os.ReadDir(parent)
+	require.NoError(t, err)
+	require.Len(t, made, 1)
+
+	require.NoError(t, cmd.Process.Kill())
+	_ = cmd.Wait()
+	require.Eventually(t, func() bool { return len(group(t, pid)) == 0 }, 10*time.Second, 5*time.Millisecond, "children stay")
+	require.Eventually(t, func() bool {
+		left, err := os.ReadDir(parent)
+		return err == nil && len(left) == 0
+	}, 10*time.Second, 5*time.Millisecond, "the folder stays")
+}
+
+// group are the processes of a process group, by /proc.
+func group(t *testing.T, pgid int) (pids []string) {
+	t.Helper()
+	all, err := filepath.Glob("/proc/[0-9]*/stat")
+	require.NoError(t, err)
+	for _, path := range all {
+		stat, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		// pid (comm) state ppid pgrp …; comm may hold spaces and brackets.
+		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+		if fields[2] == strconv.Itoa(pgid) && fields[0] != "Z" {
+			pids = append(pids, filepath.Base(filepath.Dir(path)))
+		}
+	}
+	return pids
+}
+
+// TestCommand: output, status and files pass through the wrapper; the end of
+// the context ends the child.
+func TestCommand(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var out bytes.Buffer
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	c, err := Command(ctx, []*os.File{w}, "sh", "-c", "echo out; echo three >&3; exit 7")
+	require.NoError(t, err)
+	c.Stdout = &out
+	require.NoError(t, c.Start())
+	w.Close()
+	three := make([]byte, 16)
+	n, err := r.Read(three)
+	require.NoError(t, err)
+	require.Equal(t, "three\n", string(three[:n]))
+	var exit *exec.ExitError
+	require.ErrorAs(t, c.Wait(), &exit)
+	require.Equal(t, 7, exit.ExitCode())
+	require.Equal(t, "out\n", out.String())
+
+	c, err = Command(ctx, nil, "sleep", "1000")
+	require.NoError(t, err)
+	require.NoError(t, c.Start())
+	pid := c.Pid()
+	cancel()
+	require.Error(t, c.Wait())
+	require.Empty(t, group(t, pid))
+
+	c, err = Command(t.Context(), nil, "/does/not/exist")
+	require.NoError(t, err)
+	require.ErrorAs(t, c.Run(), &exit)
+	require.Equal(t, 127, exit.ExitCode())
+}
+
+// TestSignalStatus: a child that a signal ended is told as a shell tells it.
+func TestSignalStatus(t *testing.T) {
+	c, err := Command(t.Context(), nil, "sh", "-c", "kill -TERM $$")
+	require.NoError(t, err)
+	var exit *exec.ExitError
+	require.ErrorAs(t, c.Run(), &exit)
+	require.Equal(t, 128+int(syscall.SIGTERM), exit.ExitCode())
+}
+
+// TestScratch: folders of one name do not meet, and go when they are told to,
+// also with folders in them that cannot be written.
+func TestScratch(t *testing.T) {
+	parent := t.TempDir()
+	one, removeOne, err := Scratch(parent, "x")
+	require.NoError(t, err)
+	two, removeTwo, err := Scratch(parent, "x")
+	require.NoError(t, err)
+	require.NotEqual(t, one, two)
+	require.NoError(t, os.Mkdir(filepath.Join(one, "locked"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(one, "locked", "f"), nil, 0o400))
+	require.NoError(t, os.Chmod(filepath.Join(one, "locked"), 0o500))
+	removeOne()
+	require.NoDirExists(t, one)
+	require.DirExists(t, two)
+	removeTwo()
+	require.NoDirExists(t, two)
+}
