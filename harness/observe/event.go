@@ -235,6 +235,7 @@ type Cost struct {
 	Looks     int   `json:"looks"`
 	WallNS    int64 `json:"wall_ns"`
 	CPUNS     int64 `json:"cpu_ns"`
+	ScanNS    int64 `json:"scan_ns"`     // CPU time of the thread that looks for new tasks
 	MaxCPUNS  int64 `json:"max_cpu_ns"`  // the dearest look of a transition
 	MaxLateNS int64 `json:"max_late_ns"` // the latest look
 }

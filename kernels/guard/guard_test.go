@@ -57,7 +57,7 @@ func TestSIGKILL(t *testing.T) {
 	require.NoError(t, err)
 	pid, err := strconv.Atoi(strings.TrimSpace(string(line[:n])))
 	require.NoError(t, err)
-	require.Len(t, group(t, pid), 2)
+	require.Eventually(t, func() bool { return len(group(t, pid)) == 2 }, 10*time.Second, 5*time.Millisecond, "the shell and its child")
 	made, err := os.ReadDir(parent)
 	require.NoError(t, err)
 	require.Len(t, made, 1)

@@ -3,9 +3,7 @@
 package sampler
 
 import (
-	"bytes"
 	"errors"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -24,35 +22,26 @@ const (
 // task is one thread of the guest, kernel threads included.
 type task struct {
 	pid, tid int
-	fd       int // of its patch_state; -1 when there are too many
-	standing standing
-	walk     int // the walk that saw it last
-	comm     string
+	file     string // its patch_state
+	fd       int    // of it; -1 when there are too many
+	comm     string // when it was found
 	kthread  bool
+	walk     int // the scout's: the walk that saw it last
+
+	standing standing // the watcher's
+	gone     bool     // the scout said so
 }
 
-// maxOpen bounds the descriptors kept open; tasks beyond are opened at each
-// look. An open file of /proc costs the kernel about 1.5 KiB.
-const maxOpen = 8192
-
-// tasks is every task that /proc shows. The idle tasks (swapper/N) have no
-// folder there and are never seen.
+// tasks is every task that /proc shows, as the watcher knows them. The idle
+// tasks (swapper/N) have no folder there and are never seen.
 //
 // All work is cut into steps, and each stops at the deadline it is given, so
 // that a look is not late because there are thousands of tasks.
 type tasks struct {
-	root  string // /proc
-	proc  *folder
-	byTID map[int]*task
+	scout *scout
 	order []*task // in the order they were found, for sweeps
-	open  int
-	buf   [512]byte
-	path  []byte
-
-	walking bool
-	walk    int
-	pids    []string // read and not yet visited
-	threads []string
+	holes int     // gone ones in order
+	buf   [64]byte
 
 	cursor int // of sweep, in order
 	again  int // of poll, in lefts
@@ -61,150 +50,83 @@ type tasks struct {
 	turn   int // of late
 }
 
-func newTasks(root string) (*tasks, error) {
-	proc, err := openFolder(root)
-	if err != nil {
-		return nil, err
-	}
-	return &tasks{root: root, proc: proc, byTID: map[int]*task{}}, nil
-}
-
-func (s *tasks) close() {
-	for _, t := range s.order {
-		s.forget(t)
-	}
-	s.proc.close()
-}
-
-// discover walks over /proc until deadline; true when the walk is done. New
-// tasks are taken in, those that have gone let go.
-func (s *tasks) discover(deadline int64) bool {
-	if !s.walking {
-		s.walking = true
-		s.walk++
-		s.proc.rewind()
-		s.pids = s.pids[:0]
-	}
-	for {
-		for len(s.pids) > 0 {
-			name := s.pids[len(s.pids)-1]
-			s.pids = s.pids[:len(s.pids)-1]
-			if pid, err := strconv.Atoi(name); err == nil {
-				s.visit(pid, name)
+// hear takes in what the scout found; at most as many as stay bounded.
+func (s *tasks) hear(most int) {
+	for ; most > 0; most-- {
+		select {
+		case n := <-s.scout.news:
+			switch {
+			case !n.gone:
+				s.order = append(s.order, n.task)
+				s.sought++
+			case n.task.standing == left:
+				// The poll's to follow: its end is an event.
+				n.task.gone = true
+			default:
+				s.drop(n.task)
 			}
-			if now() >= deadline {
-				return false
-			}
-		}
-		var more bool
-		if s.pids, more = s.proc.next(s.pids[:0]); !more {
-			break
+		default:
+			return
 		}
 	}
-	s.walking = false
-	s.prune()
-	return true
 }
 
-// visit takes in the threads of a process.
-func (s *tasks) visit(pid int, name string) {
-	dir, err := openFolderInto(s.root+"/"+name+"/task", s.buf[:])
-	if err != nil {
-		return // ended
-	}
-	s.threads = s.threads[:0]
-	for more := true; more; {
-		s.threads, more = dir.next(s.threads)
-	}
-	dir.close()
-	kthread, looked := false, false
-	for _, thread := range s.threads {
-		tid, err := strconv.Atoi(thread)
-		if err != nil {
-			continue
-		}
-		if t := s.byTID[tid]; t != nil && t.pid == pid {
-			t.walk = s.walk
-			continue
-		}
-		if !looked { // once a process
-			kthread, looked = s.isKThread(name), true
-		}
-		t := &task{pid: pid, tid: tid, fd: -1, walk: s.walk, kthread: kthread}
-		if s.open < maxOpen {
-			if t.fd, err = open(s.stateFile(t), unix.O_RDONLY); err != nil {
-				continue
-			}
-			s.open++
-		}
-		s.byTID[tid] = t
-		s.order = append(s.order, t)
-		s.sought++
-	}
-}
-
-// isKThread: a kernel thread has no program. The flags in stat would say it as
-// well, and cost ten times as much.
-func (s *tasks) isKThread(pid string) bool {
-	_, err := unix.Readlink(s.root+"/"+pid+"/exe", s.buf[:])
-	return err == unix.ENOENT
-}
-
-func openFolderInto(path string, buf []byte) (folder, error) {
-	fd, err := open(path, unix.O_RDONLY|unix.O_DIRECTORY)
-	return folder{fd: fd, buf: buf}, err
-}
-
-func (s *tasks) stateFile(t *task) string { return s.file(t, "patch_state") }
-
-func (s *tasks) file(t *task, name string) string {
-	b := append(s.path[:0], s.root...)
-	b = strconv.AppendInt(append(b, '/'), int64(t.pid), 10)
-	b = strconv.AppendInt(append(b, "/task/"...), int64(t.tid), 10)
-	s.path = append(append(b, '/'), name...)
-	return string(s.path)
-}
-
-// prune lets go of tasks that the last whole walk did not meet.
-func (s *tasks) prune() {
-	kept := s.order[:0]
-	for _, t := range s.order {
-		// One that is left is the poll's to follow: its end is an event.
-		if t.walk == s.walk || t.standing == left {
-			kept = append(kept, t)
-		} else {
-			s.drop(t)
-		}
-	}
-	clear(s.order[len(kept):])
-	s.order = kept
-	s.cursor = 0 // its place has moved; those that are known are passed fast
-}
-
+// drop lets go of a task. Its place stays until half of them are empty.
 func (s *tasks) drop(t *task) {
 	if t.standing == unknown {
 		s.sought--
 	}
-	s.forget(t)
-	if s.byTID[t.tid] == t {
-		delete(s.byTID, t.tid)
-	}
-}
-
-func (s *tasks) forget(t *task) {
+	t.standing, t.gone = switched, true
 	if t.fd >= 0 {
 		unix.Close(t.fd)
 		t.fd = -1
-		s.open--
+		s.scout.open.Add(-1)
+	}
+	if s.holes++; s.holes*2 > len(s.order) {
+		kept := s.order[:0]
+		for _, t := range s.order {
+			if !t.gone || t.standing == left {
+				kept = append(kept, t)
+			}
+		}
+		clear(s.order[len(kept):])
+		s.order, s.holes, s.cursor = kept, 0, 0
+	}
+}
+
+// total is how many there are.
+func (s *tasks) total() int { return len(s.order) - s.holes }
+
+func (s *tasks) close() {
+	for _, t := range s.order {
+		if t.fd >= 0 {
+			unix.Close(t.fd)
+		}
+	}
+	for {
+		select {
+		case n := <-s.scout.news:
+			if !n.gone && n.task.fd >= 0 {
+				unix.Close(n.task.fd)
+			}
+		default:
+			return
+		}
 	}
 }
 
 // restart makes all tasks unknown: a transition begins or turns round.
 func (s *tasks) restart() {
+	s.sought = 0
 	for _, t := range s.order {
-		t.standing = unknown
+		if !t.gone {
+			t.standing = unknown
+			s.sought++
+		} else if t.standing == left {
+			s.drop(t)
+		}
 	}
-	s.sought, s.cursor, s.again, s.lefts = len(s.order), 0, 0, nil
+	s.cursor, s.again, s.lefts = 0, 0, nil
 }
 
 var errGone = errors.New("the task has ended")
@@ -214,7 +136,7 @@ func (s *tasks) state(t *task) (int, error) {
 	fd := t.fd
 	if fd < 0 {
 		var err error
-		if fd, err = open(s.stateFile(t), unix.O_RDONLY); err != nil {
+		if fd, err = open(t.file, unix.O_RDONLY); err != nil {
 			return 0, errGone
 		}
 		defer unix.Close(fd)
@@ -263,11 +185,12 @@ func (s *tasks) poll(target int, deadline int64, each func(t *task, state int, e
 		if err == nil && v == 1-target {
 			s.again++
 		} else {
-			t.standing = switched
 			s.lefts[s.again] = s.lefts[len(s.lefts)-1]
 			s.lefts = s.lefts[:len(s.lefts)-1]
-			s.name(t)
 			each(t, v, err != nil)
+			if t.standing = switched; t.gone {
+				s.drop(t)
+			}
 		}
 		if s.late(deadline) {
 			return
@@ -275,31 +198,22 @@ func (s *tasks) poll(target int, deadline int64, each func(t *task, state int, e
 	}
 }
 
+// finish gives up those that are left: the transition is over.
+func (s *tasks) finish(each func(t *task)) {
+	for _, t := range s.lefts {
+		each(t)
+		if t.standing = switched; t.gone {
+			s.drop(t)
+		}
+	}
+	s.lefts = nil
+}
+
 // late looks at the clock every fourth time: a look at it costs as much as
 // one at a task.
 func (s *tasks) late(deadline int64) bool {
 	s.turn++
 	return s.turn%4 == 0 && now() >= deadline
-}
-
-// identify names tasks that were left, until deadline: those that stay left
-// are named before they go.
-func (s *tasks) identify(deadline int64) {
-	for _, t := range s.lefts {
-		if t.comm == "" {
-			if s.name(t); s.late(deadline) {
-				return
-			}
-		}
-	}
-}
-
-func (s *tasks) name(t *task) {
-	if t.comm == "" {
-		if b, err := readFile(s.file(t, "comm"), s.buf[:]); err == nil {
-			t.comm = string(bytes.TrimSuffix(b, []byte{'\n'}))
-		}
-	}
 }
 
 func (t *task) event(at int64, state int, exited bool) observe.Event {

@@ -57,14 +57,11 @@ const (
 	// just begun: the curve's steepest part is worth it.
 	sweepShare = 2 // a half
 	pollShare  = 4 // for the tasks that are left
-	walkShare  = 20
-	// restWalk is the pause between two walks over /proc, in and out of a
-	// transition. A walk costs some 40 us a task under TCG.
-	restWalk     = 500 * time.Millisecond
-	restWalkIdle = 2 * time.Second
-	steep        = 500 * time.Millisecond // the beginning of a transition
-	costEvery    = time.Second
-	roundsEvery  = 50 * time.Millisecond
+	// newsShare is how many of the scout's news are heard in one look.
+	newsShare   = 64
+	steep       = 500 * time.Millisecond // the beginning of a transition
+	costEvery   = time.Second
+	roundsEvery = 50 * time.Millisecond
 )
 
 // Watch looks until ctx ends and emits what it sees. It blocks. The first
@@ -72,19 +69,26 @@ const (
 // emit must not block and may be called from several goroutines.
 func Watch(ctx context.Context, o Options, emit func(observe.Event)) error {
 	o.defaults()
-	tasks, err := newTasks(o.Proc)
-	if err != nil {
-		return err
-	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	tasks := &tasks{scout: newScout(o.Proc)}
 	defer tasks.close()
-	for !tasks.discover(now() + int64(time.Second)) {
-		if ctx.Err() != nil {
-			return ctx.Err()
+	var helpers sync.WaitGroup
+	defer helpers.Wait()
+	defer cancel(nil)
+	surveyed := make(chan struct{})
+	helpers.Go(func() {
+		if err := tasks.scout.run(ctx, surveyed); err != nil {
+			cancel(err)
 		}
+	})
+	if err := tasks.await(ctx, surveyed); err != nil {
+		return err
 	}
 	w := &watcher{Options: o, emit: emit, tasks: tasks, patches: newPatches(o.Sys+"/kernel/livepatch", emit)}
 	defer w.patches.close()
-	hello := observe.Watch{PeriodNS: int64(o.Period), Tasks: len(tasks.order), PatchState: hasPatchState(o.Proc)}
+	var err error
+	hello := observe.Watch{PeriodNS: int64(o.Period), Tasks: tasks.total(), PatchState: hasPatchState(o.Proc)}
 	if o.NoRounds {
 		hello.Why = "not asked for"
 	} else if w.rounds, err = startRounds(o.Sys + "/kernel/tracing"); err != nil {
@@ -95,10 +99,9 @@ func Watch(ctx context.Context, o Options, emit func(observe.Event)) error {
 		hello.Why = w.rounds.why
 	}
 
-	var examiners sync.WaitGroup
-	defer examiners.Wait()
 	w.examine = func(round int) {
-		examiners.Go(func() {
+		helpers.Go(func() {
+			ordinaryThread() // it looks up /proc as well
 			for _, b := range Blockers(ctx, o.Proc, o.Sys, o.Functions) {
 				b.Round = round
 				emit(observe.Event{T: now(), Kind: observe.KindBlocker, Blocker: &b})
@@ -112,7 +115,23 @@ func Watch(ctx context.Context, o Options, emit func(observe.Event)) error {
 	w.patches.look(now())
 	emit(observe.Event{T: now(), Kind: observe.KindWatch, Watch: &hello})
 	w.run(ctx)
-	return ctx.Err()
+	return context.Cause(ctx)
+}
+
+// await takes in the scout's news until its first walk is done.
+func (s *tasks) await(ctx context.Context, surveyed <-chan struct{}) error {
+	for {
+		select {
+		case <-surveyed:
+			s.hear(cap(s.scout.news))
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case n := <-s.scout.news:
+			s.order = append(s.order, n.task)
+			s.sought++
+		}
+	}
 }
 
 func hasPatchState(proc string) bool {
@@ -128,6 +147,13 @@ func Realtime() bool {
 	return unix.SchedSetAttr(0, &attr, 0) == nil
 }
 
+// ordinaryThread makes this goroutine's thread an ordinary one, above the
+// loads; it ends with the goroutine, for it is never unlocked.
+func ordinaryThread() {
+	runtime.LockOSThread()
+	_ = unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL, Nice: -10}, 0) // not allowed outside of a guest
+}
+
 type watcher struct {
 	Options
 	emit    func(observe.Event)
@@ -139,12 +165,12 @@ type watcher struct {
 	active    *patch // in transition at the last look
 	to        string
 	began     int64 // of the transition
-	walked    int64 // the end of the last walk
 	drained   int64 // the last look at the rounds
 	examined  int64 // the last examination of blockers
 	cost      observe.Cost
 	costSince int64
 	cpu       int64 // of the thread, when cost was last told
+	scout     int64 // of the scout's
 }
 
 // run looks once a period, at fixed times: one that is late does not make
@@ -193,6 +219,8 @@ func (w *watcher) account(t, late int64) {
 	if c.WallNS = t - w.costSince; c.WallNS >= int64(costEvery) {
 		cpu := clock(unix.CLOCK_THREAD_CPUTIME_ID)
 		c.CPUNS, w.cpu = cpu-w.cpu, cpu
+		scout := w.tasks.scout.cpu.Load()
+		c.ScanNS, w.scout = scout-w.scout, scout
 		done := *c
 		w.emit(observe.Event{T: t, Kind: observe.KindCost, Cost: &done})
 		w.cost, w.costSince = observe.Cost{}, t
@@ -216,7 +244,7 @@ func (w *watcher) look(t int64) *observe.Sample {
 	if active != nil && (was == nil || was.name != active.name) {
 		w.begin(t)
 	}
-	period := int64(w.Period)
+	w.tasks.hear(newsShare)
 	var sample *observe.Sample
 	if active != nil {
 		if w.to != active.to { // reversed
@@ -224,7 +252,6 @@ func (w *watcher) look(t int64) *observe.Sample {
 		}
 		sample = w.count(t, active)
 	}
-	w.walk(t, t+period/walkShare)
 	if w.rounds != nil && (t-w.drained > int64(roundsEvery) && active != nil || t-w.drained > int64(costEvery) || len(edges) > 0) {
 		w.drained = t
 		w.rounds.drain(w.emit)
@@ -236,16 +263,17 @@ func (w *watcher) look(t int64) *observe.Sample {
 func (w *watcher) begin(t int64) {
 	w.began, w.examined, w.to = t, 0, w.active.to
 	w.tasks.restart()
-	w.walked = 0 // and once more who there is, at once
+	w.tasks.scout.quick.Store(true)
+	select {
+	case w.tasks.scout.hurry <- struct{}{}: // who has come since the last walk?
+	default:
+	}
 }
 
 // over tells of the tasks that switched since the look before.
 func (w *watcher) over(t int64) {
-	for _, task := range w.tasks.lefts {
-		task.standing = switched
-		w.emit(task.event(t, -1, false))
-	}
-	w.tasks.lefts = nil
+	w.tasks.finish(func(task *task) { w.emit(task.event(t, -1, false)) })
+	w.tasks.scout.quick.Store(false)
 }
 
 func (w *watcher) count(t int64, active *patch) *observe.Sample {
@@ -257,9 +285,7 @@ func (w *watcher) count(t int64, active *patch) *observe.Sample {
 	w.tasks.poll(target, t+period/pollShare, func(task *task, state int, exited bool) {
 		w.emit(task.event(t, state, exited))
 	})
-	if w.tasks.sweep(target, t+period/sweepShare); w.tasks.sought == 0 {
-		w.tasks.identify(t + period/pollShare)
-	}
+	w.tasks.sweep(target, t+period/sweepShare)
 	age := t - w.began
 	if w.BlockersAfter > 0 && age >= int64(w.BlockersAfter) && len(w.tasks.lefts) > 0 &&
 		(w.examined == 0 || w.BlockersEvery > 0 && t-w.examined >= int64(w.BlockersEvery)) {
@@ -271,19 +297,5 @@ func (w *watcher) count(t int64, active *patch) *observe.Sample {
 		}
 		w.examine(round)
 	}
-	return &observe.Sample{Patch: active.name, To: active.to, Left: len(w.tasks.lefts), Total: len(w.tasks.order), Unknown: w.tasks.sought}
-}
-
-// walk goes on with a walk over /proc, or begins one when it is time.
-func (w *watcher) walk(t, deadline int64) {
-	rest := restWalkIdle
-	if w.active != nil {
-		rest = restWalk
-	}
-	if !w.tasks.walking && t-w.walked < int64(rest) {
-		return
-	}
-	if w.tasks.discover(deadline) {
-		w.walked = t
-	}
+	return &observe.Sample{Patch: active.name, To: active.to, Left: len(w.tasks.lefts), Total: w.tasks.total(), Unknown: w.tasks.sought}
 }
