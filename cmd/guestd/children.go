@@ -43,7 +43,7 @@ func (c *children) Start(cmd *exec.Cmd) error {
 
 // Wait waits for cmd to end.
 func (c *children) Wait(cmd *exec.Cmd) error {
-	err := cmd.Wait()
+	err := c.priority.ordinarily(cmd.Wait)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.own, cmd.Process.Pid)
@@ -57,7 +57,7 @@ func (c *children) move() {
 }
 
 // reap reaps orphans for ever.
-func (c *children) reap() {
+func (c *children) reap() error {
 	for {
 		c.mu.Lock()
 		moves := c.moves

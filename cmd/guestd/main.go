@@ -48,7 +48,7 @@ func run() int {
 	a.try(bringUpLoopback())
 	a.try(a.priority.set(false))
 	if os.Getpid() == 1 {
-		go guarded(a.children.reap)
+		go guarded(func() { _ = a.priority.ordinarily(a.children.reap) })
 	}
 	port, err := openPort(context.Background(), portName)
 	if err != nil {

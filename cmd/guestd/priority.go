@@ -22,6 +22,7 @@ import (
 type priority struct {
 	mu       sync.Mutex
 	realtime bool
+	ordinary map[int]bool // threads that are not to be raised
 }
 
 // timeslice is how long one real-time thread of the agent may keep the others
@@ -55,7 +56,7 @@ func (p *priority) set(realtime bool) error {
 		}
 		for _, t := range threads {
 			tid, err := strconv.Atoi(t.Name())
-			if err != nil {
+			if err != nil || p.ordinary[tid] {
 				continue
 			}
 			if err := unix.SchedSetAttr(tid, p.attr(0), 0); err != nil && !errors.Is(err, unix.ESRCH) {
@@ -68,35 +69,43 @@ func (p *priority) set(realtime bool) error {
 
 // begetting runs f in a thread whose children are born ordinary.
 func (p *priority) begetting(f func() error) error {
-	return p.as(func(now *unix.SchedAttr) { now.Flags = unix.SCHED_FLAG_RESET_ON_FORK }, f)
-}
-
-// ordinarily runs f as an ordinary task. What may keep the kernel busy for
-// long (loading a module, starting a transition) must not run real-time: it
-// would hold up the watcher, which has the same priority, and be stopped by
-// the kernel's brake.
-func (p *priority) ordinarily(f func() error) error {
-	return p.as(func(now *unix.SchedAttr) {
-		// Ten times a load's share: the wait for a CPU under load is real,
-		// but no run should take minutes of it.
-		*now = unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL, Nice: -10}
-	}, f)
-}
-
-// as runs f in a thread of changed standing.
-func (p *priority) as(change func(*unix.SchedAttr), f func() error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	p.mu.Lock()
-	attr := p.attr(0)
-	p.mu.Unlock()
-	change(attr)
-	if unix.SchedSetAttr(0, attr, 0) == nil { // not allowed outside of a guest
-		defer func() {
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			_ = unix.SchedSetAttr(0, p.attr(0), 0)
-		}()
+	defer p.mu.Unlock() // nobody is to change it meanwhile
+	if unix.SchedSetAttr(0, p.attr(unix.SCHED_FLAG_RESET_ON_FORK), 0) == nil { // not allowed outside of a guest
+		defer func() { _ = unix.SchedSetAttr(0, p.attr(0), 0) }()
 	}
+	return f()
+}
+
+// ordinarily runs f in an ordinary thread, for as long as it takes.
+//
+// What may keep the kernel busy for long (loading a module, starting a
+// transition) must not run real-time: it would hold up the watcher, which has
+// the same priority, and be stopped by the kernel's brake. Nor may a thread
+// that reaps: to take a process out of /proc the kernel spins until others,
+// ordinary ones, have let go of it (proc_flush_pid, shrink_dcache_parent; a
+// second each time on 6.12).
+func (p *priority) ordinarily(f func() error) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	tid := unix.Gettid()
+	p.mu.Lock()
+	if p.ordinary == nil {
+		p.ordinary = map[int]bool{}
+	}
+	p.ordinary[tid] = true
+	// Ten times a load's share: the wait for a CPU under load is real, but no
+	// run should take minutes of it.
+	attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL, Nice: -10}
+	_ = unix.SchedSetAttr(0, &attr, 0)
+	p.mu.Unlock()
+	defer func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.ordinary, tid)
+		_ = unix.SchedSetAttr(0, p.attr(0), 0)
+	}()
 	return f()
 }

@@ -117,16 +117,15 @@ func (s *tasks) close() {
 
 // restart makes all tasks unknown: a transition begins or turns round.
 func (s *tasks) restart() {
+	s.finish(func(*task) {})
 	s.sought = 0
 	for _, t := range s.order {
 		if !t.gone {
 			t.standing = unknown
 			s.sought++
-		} else if t.standing == left {
-			s.drop(t)
 		}
 	}
-	s.cursor, s.again, s.lefts = 0, 0, nil
+	s.cursor, s.again = 0, 0
 }
 
 var errGone = errors.New("the task has ended")

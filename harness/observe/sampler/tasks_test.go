@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 )
 
 func showTask(t testing.TB, root string, pid, tid, state int) {
@@ -20,7 +21,23 @@ func showTask(t testing.TB, root string, pid, tid, state int) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "comm"), fmt.Appendf(nil, "task %d\n", tid), 0o644))
 }
 
-const never = math.MaxInt64
+const never = math.MaxInt
+
+// known is what a scout finds under root, and has told.
+func known(t *testing.T, root string) (*tasks, func()) {
+	t.Helper()
+	s := &tasks{scout: newScout(root)}
+	s.scout.news = make(chan news, 10_000)
+	proc, err := openFolder(root)
+	require.NoError(t, err)
+	t.Cleanup(func() { s.close(); proc.close() })
+	survey := func() {
+		s.scout.survey(t.Context(), proc)
+		s.hear(never)
+	}
+	survey()
+	return s, survey
+}
 
 func TestTasksConverge(t *testing.T) {
 	root := t.TempDir()
@@ -29,13 +46,10 @@ func TestTasksConverge(t *testing.T) {
 	}
 	showTask(t, root, 7, 7, -1)
 	require.NoError(t, os.Mkdir(filepath.Join(root, "sys"), 0o755)) // /proc holds other folders
-	s, err := newTasks(root)
-	require.NoError(t, err)
-	defer s.close()
-	require.True(t, s.discover(never))
-	require.Len(t, s.order, 11)
+	s, survey := known(t, root)
+	require.Equal(t, 11, s.total())
 
-	// A transition to 1: three are left, one of them exits.
+	// A transition to 1: three are left.
 	for tid := range 10 {
 		showTask(t, root, 100, 100+tid, min(tid/3, 1))
 	}
@@ -46,28 +60,38 @@ func TestTasksConverge(t *testing.T) {
 	require.Zero(t, s.sought)
 	require.Len(t, s.lefts, 3)
 
-	// Children of those left are left themselves until they switch.
+	// A child of one that is left is left itself until it switches.
 	showTask(t, root, 200, 200, 0)
-	require.True(t, s.discover(never))
+	survey()
 	s.sweep(1, never)
 	require.Len(t, s.lefts, 4)
-	s.identify(never)
 
 	showTask(t, root, 100, 101, 1)
-	require.NoError(t, os.Truncate(s.stateFile(s.byTID[102]), 0)) // ended: the read fails
+	require.NoError(t, os.Truncate(s.scout.known[102].file, 0)) // ended: the read fails
 	var seen []string
-	s.poll(1, never, func(task *task, state int, exited bool) {
-		seen = append(seen, fmt.Sprint(task.comm, " ", state, " ", exited))
-	})
+	poll := func() {
+		s.poll(1, never, func(task *task, state int, exited bool) {
+			seen = append(seen, fmt.Sprint(task.comm, " ", state, " ", exited))
+		})
+	}
+	poll()
 	require.ElementsMatch(t, []string{"task 101 1 false", "task 102 0 true"}, seen)
 	require.Len(t, s.lefts, 2)
 
 	// A walk lets go of what is no longer there, but not of one that is left:
 	// its end is for the poll to tell.
+	require.NoError(t, os.Truncate(s.scout.known[100].file, 0))
 	require.NoError(t, os.RemoveAll(filepath.Join(root, "100")))
-	require.True(t, s.discover(never))
-	require.NotNil(t, s.byTID[100])
-	require.Nil(t, s.byTID[109])
+	survey()
+	require.Equal(t, 3, s.total(), "7, 200, and 100 that is left")
+	require.Len(t, s.lefts, 2)
+	seen = nil
+	poll()
+	require.Equal(t, []string{"task 100 0 true"}, seen)
+	require.Equal(t, 2, s.total())
+	require.EqualValues(t, 2, s.scout.open.Load(), "descriptors")
+	s.finish(func(task *task) { seen = append(seen, task.comm) })
+	require.Equal(t, "task 200", seen[1])
 }
 
 // However many tasks there are, a step ends soon after its deadline.
@@ -77,18 +101,11 @@ func TestStepsAreBounded(t *testing.T) {
 	for i := range n {
 		showTask(t, root, 1000+i, 1000+i, 0)
 	}
-	s, err := newTasks(root)
-	require.NoError(t, err)
-	defer s.close()
-	steps := 0
-	for !s.discover(now()) { // a deadline that is over at once
-		steps++
-	}
-	require.GreaterOrEqual(t, steps, n-1, "a process a step")
+	s, _ := known(t, root)
 	s.restart()
 	for turn := 1; s.sought > 0; turn++ {
 		before := s.sought
-		s.sweep(1, now())
+		s.sweep(1, now()) // a deadline that is over at once
 		require.LessOrEqual(t, before-s.sought, 8, "tasks in one step")
 		require.Less(t, turn, n)
 	}
@@ -103,14 +120,69 @@ func TestStepsAreBounded(t *testing.T) {
 	require.Positive(t, looked, "and goes on where it stopped")
 }
 
+// Tasks come and go in any order, transitions begin in the middle of it: the
+// counts stay right, and no descriptor is lost.
+func TestTasksComeAndGo(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		root, err := os.MkdirTemp(t.TempDir(), "")
+		require.NoError(t, err)
+		there := map[int]int{} // tid to state
+		s := &tasks{scout: newScout(root)}
+		s.scout.news = make(chan news, 10_000)
+		proc, err := openFolder(root)
+		require.NoError(t, err)
+		defer proc.close()
+		defer s.close()
+		target := 1
+		for range rapid.IntRange(1, 40).Draw(rt, "turns") {
+			switch rapid.IntRange(0, 4).Draw(rt, "what") {
+			case 0: // one comes or changes
+				tid := rapid.IntRange(1, 9).Draw(rt, "tid")
+				there[tid] = rapid.IntRange(-1, 1).Draw(rt, "state")
+				showTask(t, root, tid, tid, there[tid])
+			case 1: // one goes
+				tid := rapid.IntRange(1, 9).Draw(rt, "tid")
+				if _, ok := there[tid]; ok {
+					require.NoError(t, os.Truncate(fmt.Sprintf("%s/%d/task/%d/patch_state", root, tid, tid), 0))
+					require.NoError(t, os.RemoveAll(fmt.Sprintf("%s/%d", root, tid)))
+					delete(there, tid)
+				}
+			case 2:
+				target = 1 - target
+				s.restart()
+			case 3:
+				s.poll(target, never, func(*task, int, bool) {})
+			case 4:
+				s.finish(func(*task) {})
+			}
+			s.scout.survey(t.Context(), proc)
+			s.hear(never)
+			s.sweep(target, never)
+			if s.sought != 0 {
+				rt.Fatalf("%d unknown after a whole sweep", s.sought)
+			}
+		}
+		s.restart()
+		s.scout.survey(t.Context(), proc)
+		s.hear(never)
+		s.sweep(target, never)
+		want := 0
+		for _, state := range there {
+			if state == 1-target {
+				want++
+			}
+		}
+		if len(s.lefts) != want || s.total() != len(there) || int(s.scout.open.Load()) != len(there) {
+			rt.Fatalf("left %d of %d, %d descriptors; should be %d of %d", len(s.lefts), s.total(), s.scout.open.Load(), want, len(there))
+		}
+	})
+}
+
 func TestReversalMakesAllUnknown(t *testing.T) {
 	root := t.TempDir()
 	showTask(t, root, 5, 5, 0)
 	showTask(t, root, 6, 6, 1)
-	s, err := newTasks(root)
-	require.NoError(t, err)
-	defer s.close()
-	s.discover(never)
+	s, _ := known(t, root)
 	s.restart()
 	s.sweep(1, never)
 	require.Equal(t, 5, s.lefts[0].tid)
