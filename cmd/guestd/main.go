@@ -50,6 +50,9 @@ func run() int {
 	if os.Getpid() == 1 {
 		go guarded(func() { _ = a.priority.ordinarily(a.children.reap) })
 	}
+	if wantsShell() {
+		go guarded(a.offerShell)
+	}
 	port, err := openPort(context.Background(), portName)
 	if err != nil {
 		return a.fail(err)

@@ -72,8 +72,9 @@ func (p *priority) begetting(f func() error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	p.mu.Lock()
-	defer p.mu.Unlock() // nobody is to change it meanwhile
-	if unix.SchedSetAttr(0, p.attr(unix.SCHED_FLAG_RESET_ON_FORK), 0) == nil { // not allowed outside of a guest
+	defer p.mu.Unlock() // held throughout: nobody is to change it meanwhile
+	// Not allowed outside of a guest, and no matter there.
+	if unix.SchedSetAttr(0, p.attr(unix.SCHED_FLAG_RESET_ON_FORK), 0) == nil {
 		defer func() { _ = unix.SchedSetAttr(0, p.attr(0), 0) }()
 	}
 	return f()

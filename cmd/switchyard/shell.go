@@ -78,8 +78,9 @@ func runShell(cmd *cobra.Command, y *run.Yard, done func(), machine *machineFlag
 	}
 	defer remove()
 	cfg := machine.guest()
-	cfg.Kit, cfg.Dir, cfg.Append = kit, dir, []string{"switchyard.shell"}
-	cfg.Silence = -1 // somebody may think for a while
+	cfg.Kit, cfg.Dir, cfg.Shell = kit, dir, true
+	cfg.Silence = -1     // somebody may think for a while
+	cfg.Companion = true // and must not keep tests from running
 	guest, err := y.Boot(ctx, cfg)
 	if err != nil {
 		return err

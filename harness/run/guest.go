@@ -40,6 +40,7 @@ type GuestConfig struct {
 	Deadline    time.Time     // host; the machine is ended then
 	Files       []images.File // additional files of the image
 	Append      []string      // additional kernel arguments
+	Shell       bool          // a shell on the console, for a person
 	// Companion: the caller has another guest already, whose turn among the
 	// machines at once this one shares. To wait for a turn of its own while
 	// holding one could last for ever.
@@ -117,6 +118,16 @@ func (y *Yard) Boot(ctx context.Context, cfg GuestConfig) (*Guest, error) {
 	return g, nil
 }
 
+// kernelArgs are the agent's own. It is init itself: u-root's costs a second
+// program's start at every boot and turns the kernel's messages down.
+func (c GuestConfig) kernelArgs() []string {
+	args := []string{"rdinit=/bin/guestd"}
+	if c.Shell {
+		args = append(args, "switchyard.shell")
+	}
+	return append(args, c.Append...)
+}
+
 // defaultCPUs is two, so that tasks run on another CPU while they are
 // switched, unless this kernel switches unbearably slowly then.
 func defaultCPUs(kit *kernels.Kit, accel vm.Accel) int {
@@ -131,7 +142,7 @@ func (g *Guest) start(ctx context.Context, cfg GuestConfig, image *images.Image)
 	machine, err := vm.Start(ctx, vm.Config{
 		QEMU: g.QEMU, Accel: g.Accel, CPUs: g.CPUs, MemMiB: g.MemMiB,
 		Kernel: cfg.Kit.VMLinux, Initrd: image.Path,
-		Append:  append([]string{"rdinit=/bin/guestd"}, cfg.Append...),
+		Append:  cfg.kernelArgs(),
 		Dir:     cfg.Dir,
 		Silence: cfg.Silence, Deadline: cfg.Deadline,
 	})
