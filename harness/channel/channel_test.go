@@ -200,6 +200,20 @@ func TestStreams(t *testing.T) {
 	<-g.stopped
 }
 
+// A guest that has filled the window and waits for it is told as well.
+func TestLeavingAFullStream(t *testing.T) {
+	g, c := connect(t)
+	enough := errors.New("enough")
+	start := time.Now()
+	err := c.Stream(t.Context(), "flood", None{}, func(json.RawMessage) error {
+		time.Sleep(50 * time.Millisecond) // the guest runs far ahead meanwhile
+		return enough
+	})
+	require.ErrorIs(t, err, enough)
+	<-g.stopped
+	require.Less(t, time.Since(start), muxConfig().StreamCloseTimeout, "only yamux's time-out ended it")
+}
+
 func TestContextEndsCalls(t *testing.T) {
 	g, c := connect(t)
 	for range 2 * MaxCalls { // the slots come back

@@ -266,6 +266,9 @@ func (s *server) answer(ctx context.Context, stream *yamux.Stream) {
 		go func() {
 			_, _ = c.in.ReadByte()
 			cancel()
+			// yamux would let a handler that waits for the host's window wait
+			// on: a stream closed at the other end may still be written to.
+			_ = stream.SetDeadline(time.Unix(1, 0))
 		}()
 	}
 	out, err := h.Do(ctx, c)
