@@ -326,13 +326,13 @@ func (v *VM) KernelLogFenced(t testing.TB) []string {
 	return v.KernelLog()
 }
 
-// Report waits for the kernel to report something wrong and gives the first
-// report.
-func (v *VM) Report(t testing.TB) check.LogReport {
+// Report waits for the kernel to report something wrong behind the first seen
+// lines of its log, and gives the first such report.
+func (v *VM) Report(t testing.TB, seen int) check.LogReport {
 	t.Helper()
 	var first check.LogReport
 	err := v.WaitKernelLog(v.ctx, func(lines []string) bool {
-		reports := check.Reports(lines)
+		reports := check.Reports(lines[seen:])
 		if len(reports) > 0 {
 			first = reports[0]
 		}

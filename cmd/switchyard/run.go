@@ -94,7 +94,7 @@ stacked in order.`,
 	cmd.Flags().StringVar(&f.expect, "expect", string(check.VerdictComplete), "the verdict that is as it should be")
 	cmd.Flags().StringVar(&f.format, "format", "text", "text or json")
 	cmd.Flags().StringVar(&f.artifacts, "artifacts", "", "folder for logs, timelines and report.json (default: one in the cache, if something is not as expected)")
-	cmd.Flags().IntVar(&f.vms, "vms", 0, "machines at once over all processes (default: half the cores)")
+	cmd.Flags().IntVar(&f.vms, "vms", 0, "machines at once over all processes (default: half the cores with KVM, all with TCG)")
 	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("load", cobra.FixedCompletions(load.Names(), cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveNoSpace))
 	return cmd

@@ -91,7 +91,7 @@ func (y *Yard) Boot(ctx context.Context, cfg GuestConfig) (*Guest, error) {
 	}
 	release := func() {}
 	if !cfg.Companion {
-		if release, err = y.token(ctx); err != nil {
+		if release, err = y.token(ctx, accel); err != nil {
 			return nil, err
 		}
 	}

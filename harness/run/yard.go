@@ -27,7 +27,7 @@ import (
 type Options struct {
 	QEMU  string // "": the host's if it is good enough, else the tool root's; "host", "tool" or a path
 	Accel string // "auto", "kvm" or "tcg"
-	VMs   int    // how many machines at once, over all processes; 0: half the cores, at least 1
+	VMs   int    // how many machines at once, over all processes; 0: see defaultVMs
 	// Progress hears of downloads; may be nil.
 	Progress kernels.Progress
 	// Waiting hears that another process is making something; may be nil.
@@ -54,9 +54,6 @@ func NewYard(o Options) (*Yard, error) {
 	st, err := store.Open("")
 	if err != nil {
 		return nil, err
-	}
-	if o.VMs == 0 {
-		o.VMs = max(runtime.NumCPU()/2, 1)
 	}
 	st.Waiting = o.Waiting
 	archive, err := debian.NewArchive(st, o.Progress)
@@ -103,6 +100,20 @@ func (y *Yard) FindQEMU(ctx context.Context) (vm.QEMU, error) {
 }
 
 // token waits until this machine may start another guest.
-func (y *Yard) token(ctx context.Context) (release func(), err error) {
-	return vm.Token(ctx, filepath.Join(y.Store.Dir, "vms"), y.VMs)
+func (y *Yard) token(ctx context.Context, accel vm.Accel) (release func(), err error) {
+	n := y.VMs
+	if n == 0 {
+		n = defaultVMs(accel)
+	}
+	return vm.Token(ctx, filepath.Join(y.Store.Dir, "vms"), n)
+}
+
+// defaultVMs is half the cores with KVM, where a guest of two vCPUs can keep
+// two of them busy. Under TCG a guest mostly keeps one (package vm has QEMU
+// older than 10 emulate all vCPUs in one thread), so there it is all cores.
+func defaultVMs(accel vm.Accel) int {
+	if accel == vm.TCG {
+		return runtime.NumCPU()
+	}
+	return max(runtime.NumCPU()/2, 1)
 }
