@@ -98,8 +98,8 @@ func (s *screen) step(kernel, text string) {
 	line.mu.Unlock()
 }
 
-// waiting says that another process is at work on what.
-func (s *screen) waiting(what string) { s.note("waiting for another process that makes " + what) }
+// waiting says what is being waited for.
+func (s *screen) waiting(what string) { s.note("waiting for " + what) }
 
 func (s *screen) note(text string) {
 	if s.tty == nil {

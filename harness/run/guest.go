@@ -21,6 +21,7 @@ import (
 	"github.com/switchyard-project/switchyard/harness/vm"
 	"github.com/switchyard-project/switchyard/images"
 	"github.com/switchyard-project/switchyard/kernels"
+	"github.com/switchyard-project/switchyard/kernels/store"
 )
 
 // Defaults of a guest.
@@ -294,8 +295,16 @@ func (g *Guest) close(ctx context.Context) error {
 		g.Client.Close()
 	}
 	g.done.Wait()
-	if err := g.rec.log.Close(); err != nil {
-		errs = multierror.Append(errs, err)
+	// A full disk must not pass for a good run: the evidence is not whole.
+	lost := g.rec.failure()
+	if g.Machine != nil && lost == nil {
+		lost = g.Machine.LogErr()
+	}
+	if err := g.rec.log.Close(); lost == nil {
+		lost = err
+	}
+	if lost != nil {
+		errs = multierror.Append(errs, fmt.Errorf("keep the evidence in %s: %w", g.Dir, store.DiskFull(lost, g.Dir)))
 	}
 	if g.release != nil {
 		g.release()

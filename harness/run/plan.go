@@ -15,6 +15,7 @@ import (
 	"github.com/switchyard-project/switchyard/harness/patch"
 	"github.com/switchyard-project/switchyard/harness/report"
 	"github.com/switchyard-project/switchyard/kernels"
+	"github.com/switchyard-project/switchyard/kernels/store"
 )
 
 // Plan is one patch (or several, stacked in order) on one kernel once.
@@ -81,7 +82,7 @@ func (y *Yard) Run(ctx context.Context, p Plan) (report.Run, error) {
 	err := x.run(ctx)
 	x.result.ElapsedNS = int64(time.Since(began))
 	x.fillResult()
-	return x.result, err
+	return x.result, store.DiskFull(err, p.Dir)
 }
 
 func (x *execution) run(ctx context.Context) error {

@@ -83,6 +83,13 @@ func (r *recorder) wait(ctx context.Context, mark int, look func(observe.Event) 
 	}
 }
 
+// failure is why the timeline on disk is not whole; nil if it is.
+func (r *recorder) failure() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
+}
+
 // hostMonotonic is CLOCK_MONOTONIC of the host in ns.
 func hostMonotonic() int64 {
 	var t unix.Timespec

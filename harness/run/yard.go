@@ -11,9 +11,11 @@ package run
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/switchyard-project/switchyard/harness/patch"
 	"github.com/switchyard-project/switchyard/harness/vm"
@@ -30,7 +32,7 @@ type Options struct {
 	VMs   int    // how many machines at once, over all processes; 0: see defaultVMs
 	// Progress hears of downloads; may be nil.
 	Progress kernels.Progress
-	// Waiting hears that another process is making something; may be nil.
+	// Waiting hears, as a noun phrase, what is being waited for; may be nil.
 	Waiting func(what string)
 }
 
@@ -55,7 +57,9 @@ func NewYard(o Options) (*Yard, error) {
 	if err != nil {
 		return nil, err
 	}
-	st.Waiting = o.Waiting
+	if o.Waiting != nil {
+		st.Waiting = func(entry string) { o.Waiting("another process, which makes " + entry) }
+	}
 	archive, err := debian.NewArchive(st, o.Progress)
 	if err != nil {
 		return nil, err
@@ -104,6 +108,11 @@ func (y *Yard) token(ctx context.Context, accel vm.Accel) (release func(), err e
 	n := y.VMs
 	if n == 0 {
 		n = defaultVMs(accel)
+	}
+	if y.Waiting != nil {
+		// Said only if the turn does not come soon.
+		said := time.AfterFunc(2*time.Second, func() { y.Waiting(fmt.Sprintf("one of %d machines to end (-vms)", n)) })
+		defer said.Stop()
 	}
 	return vm.Token(ctx, filepath.Join(y.Store.Dir, "vms"), n)
 }

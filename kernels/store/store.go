@@ -161,10 +161,23 @@ func (s *Store) Lock(ctx context.Context, name string) (unlock func(), err error
 	return func() { _ = lock.Unlock() }, nil
 }
 
-// DiskFull adds to an out-of-space error what a person can do about it.
+// DiskFull adds to an out-of-space error what a person can do about it; other
+// errors, and those that have it already, stay as they are.
 func DiskFull(err error, dir string) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return fmt.Errorf("%w; the disk of %s is full: free some space, run `switchyard cache prune`, or set SWITCHYARD_CACHE to another disk", err, dir)
+	var told *fullDisk
+	if errors.As(err, &told) || (!errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT)) {
+		return err
 	}
-	return err
+	return &fullDisk{err, dir}
 }
+
+type fullDisk struct {
+	err error
+	dir string
+}
+
+func (f *fullDisk) Error() string {
+	return fmt.Sprintf("%v; the disk of %s is full: free some space, run `switchyard cache prune`, or set SWITCHYARD_CACHE to another disk", f.err, f.dir)
+}
+
+func (f *fullDisk) Unwrap() error { return f.err }
