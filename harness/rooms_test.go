@@ -37,7 +37,7 @@ var apart = []struct{ room, from, why string }{
 	{"harness/check", "harness/vm", "verdicts come from evidence alone"},
 	{"harness/check", "harness/channel", "verdicts come from evidence alone"},
 	{"harness/observe", "harness/channel", "the timeline is what is carried, not the carrier"},
-	{"harness/load", "harness/observe", "a load does its work whether or not it is watched"},
+	{"harness/load", "harness/observe/sampler", "a load does its work whether or not it is watched"},
 	{"images", "harness/patch", "patches reach the guest through the channel"},
 	{"cases", "harness/run", "an outside repository can hold its own cases"},
 	{"cases", "harness/vm", "an outside repository can hold its own cases"},

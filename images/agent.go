@@ -34,7 +34,7 @@ func Agent(ctx context.Context, st *store.Store) ([]byte, error) {
 		return nil, store.DiskFull(err, st.Dir)
 	}
 	out := filepath.Join(dir, "guestd")
-	_, err = goCommand(ctx, root, "build", "-buildvcs=false", "-trimpath", "-ldflags=-s -w", "-o", out, "./cmd/guestd")
+	_, err = goCommand(ctx, root, "build", "-trimpath", "-ldflags=-s -w", "-o", out, "./cmd/guestd")
 	if err != nil {
 		return nil, fmt.Errorf("build the guest's agent: %w", err)
 	}

@@ -10,22 +10,19 @@
 package images
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
 
-	"github.com/u-root/gobusybox/src/pkg/golang"
-	"github.com/u-root/mkuimage/uimage"
-	"github.com/u-root/uio/llog"
-
 	"github.com/switchyard-project/switchyard/kernels"
+	"github.com/switchyard-project/switchyard/kernels/guard"
 	"github.com/switchyard-project/switchyard/kernels/store"
 )
 
@@ -58,9 +55,9 @@ func Base(ctx context.Context, st *store.Store) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	key := sha256.Sum256(fmt.Appendf(nil, "v1 %s %x %s", version, sha256.Sum256(sums), commands))
+	key := sha256.Sum256(fmt.Appendf(nil, "v2 %s %x %s", version, sha256.Sum256(sums), commands))
 	dir, err := st.Make(ctx, "images", "base-"+hex.EncodeToString(key[:8]), func(ctx context.Context, dir string) error {
-		return buildBase(root, st, filepath.Join(dir, "base.cpio"))
+		return buildBase(ctx, root, st, filepath.Join(dir, "base.cpio"))
 	})
 	if err != nil {
 		return "", fmt.Errorf("base image: %w", err)
@@ -68,34 +65,47 @@ func Base(ctx context.Context, st *store.Store) (string, error) {
 	return filepath.Join(dir, "base.cpio"), nil
 }
 
-func buildBase(root string, st *store.Store, out string) error {
+// builder is u-root's image builder, a tool line of go.mod. It runs as a
+// program of its own: it links half a compiler, and its packages leave folders
+// behind in whatever program holds them.
+const builder = "github.com/u-root/mkuimage/cmd/mkuimage"
+
+func buildBase(ctx context.Context, root string, st *store.Store, out string) error {
 	tmp, remove, err := st.Scratch("u-root")
 	if err != nil {
 		return err
 	}
 	defer remove()
-	var log strings.Builder
-	logger := llog.New(slog.LevelInfo, llog.WritePrintf(&log))
-	paths := make([]string, len(commands))
-	for i, c := range commands {
-		// By folder, so that the build does not depend on where it is called
-		// from.
-		out, err := goCommand(context.Background(), root, "list", "-f", "{{.Dir}}", commandsPath+c)
+	args := []string{"tool", builder, "-o", out, "-tmp-dir", filepath.Join(tmp, "build"), "-initcmd", "init", "-defaultsh", "gosh"}
+	for _, c := range commands {
+		// By folder: the builder looks import paths up in another way.
+		dir, err := goCommand(ctx, root, "list", "-f", "{{.Dir}}", commandsPath+c)
 		if err != nil {
 			return err
 		}
-		paths[i] = out
+		args = append(args, dir)
 	}
-	err = uimage.Create(logger,
-		uimage.WithReplaceEnv(golang.Default(golang.DisableCGO(), golang.WithGOARCH("amd64"), golang.WithWorkingDir(root))),
-		uimage.WithBusyboxCommands(paths...),
-		uimage.WithInit("init"),
-		uimage.WithShell("gosh"),
-		uimage.WithTempDir(tmp),
-		uimage.WithCPIOOutput(out),
-	)
+	if err := os.Mkdir(filepath.Join(tmp, "build"), 0o755); err != nil {
+		return err
+	}
+	// go env GOCACHE must not follow the XDG_CACHE_HOME that is set below.
+	cache, err := goCommand(ctx, root, "env", "GOCACHE")
 	if err != nil {
-		return fmt.Errorf("u-root's builder: %w\n%s", err, log.String())
+		return err
+	}
+	cmd, err := guard.Command(ctx, nil, "go", args...)
+	if err != nil {
+		return err
+	}
+	var log bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &log, &log
+	cmd.Dir = root
+	cmd.Env = append(goEnv(), "TMPDIR="+tmp, "XDG_CACHE_HOME="+tmp, "GOCACHE="+cache)
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return fmt.Errorf("u-root's builder: %w\n%s", err, &log)
 	}
 	return nil
 }
@@ -117,11 +127,17 @@ func moduleRoot(ctx context.Context) (string, error) {
 	return root, nil
 }
 
+// goEnv is the environment for building what runs in the guest: nothing of the
+// caller's own settings may change it.
+func goEnv() []string {
+	return append(os.Environ(), "GOOS=linux", "GOARCH=amd64", "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-buildvcs=false")
+}
+
 // goCommand runs the go command in dir and gives its trimmed output.
 func goCommand(ctx context.Context, dir string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH=amd64", "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=")
+	cmd.Env = goEnv()
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
