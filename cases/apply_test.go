@@ -4,6 +4,7 @@ package cases
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -35,20 +36,31 @@ func TestApplyUnderEveryLoad(t *testing.T) {
 	})
 }
 
-// TestTimeline looks at what a plain transition leaves on record: the curve
-// falls to nobody left, and the core needed at least one round.
+// TestTimeline looks at what a transition leaves on record. A task holds it up
+// for a while, so that there is a curve to see: it never rises while nobody is
+// born, it shows that one task left, and it ends with it.
 func TestTimeline(t *testing.T) {
 	harness.EachKernel(t, func(t *testing.T, k *kernels.Kit) {
-		vm := harness.Boot(t, k, harness.Load("pipe=8"))
-		vm.LoadsProgress(t)
-		p := vm.Apply(t, "testdata/cmdline").Expect(t, check.Complete)
-		phase := p.Phase(t)
-		require.True(t, phase.Done())
-		require.Zero(t, phase.Left())
-		require.Positive(t, phase.Took())
-		if phase.Rounds != nil {
-			require.GreaterOrEqual(t, *phase.Rounds, 1)
+		vm := harness.Boot(t, k)
+		held := park(t, vm, "uninterruptible")
+		p := vm.Apply(t, "testdata/hold", harness.WithoutTarget(), harness.StallAfter(3*time.Second))
+		p.Expect(t, check.Stalled())
+		require.Equal(t, 1, p.Phase(t).Left(), "tasks left besides the one that is held")
+		vm.WriteFile(t, knobs+"release", "1")
+		held.Wait(t)
+		phase := p.Follow(t, 40*time.Second).Expect(t, check.Complete).Phase(t)
+
+		require.Greater(t, phase.Took(), 3*time.Second)
+		require.NotNil(t, phase.Rounds, "rounds cannot be counted")
+		require.GreaterOrEqual(t, *phase.Rounds, 3)
+		require.Greater(t, len(phase.Samples), 100, "samples in 3 s, each at most 10 ms after the other")
+		alone := 0
+		for _, s := range phase.Samples {
+			require.LessOrEqual(t, s.Sample.Left, s.Sample.Total)
+			if s.Sample.Left == 1 && s.Sample.Unknown == 0 {
+				alone++
+			}
 		}
-		p.Revert(t).Expect(t, check.Complete)
+		require.Greater(t, alone, 50, "samples that show the one task")
 	})
 }

@@ -17,7 +17,7 @@ import (
 func TestPanic(t *testing.T) {
 	harness.EachKernel(t, func(t *testing.T, k *kernels.Kit) {
 		vm := harness.Boot(t, k, harness.AllowReport("."))
-		vm.Tell(t, "/proc/sys/kernel/panic_on_oops", "1")
+		vm.WriteFile(t, "/proc/sys/kernel/panic_on_oops", "1")
 		vm.Tell(t, "/proc/sysrq-trigger", "c")
 		var panicked *harness.GuestPanic
 		require.ErrorAs(t, vm.Died(t), &panicked)

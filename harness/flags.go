@@ -39,7 +39,7 @@ func init() {
 	flag.IntVar(&s.vms, "vms", number("VMS"), "machines at once over all processes (default: half the cores with KVM, all with TCG)")
 	flag.IntVar(&s.smp, "smp", number("SMP"), "vCPUs of a guest (default: by kernel and accelerator)")
 	flag.IntVar(&s.mem, "mem", number("MEM"), "memory of a guest in MiB (default: 512)")
-	flag.BoolVar(&s.keep, "keep", env("KEEP", "") != "", "keep the artifacts of tests that pass")
+	flag.BoolVar(&s.keep, "keep", truth("KEEP"), "keep the artifacts of tests that pass")
 	s.artifacts = env("ARTIFACTS", "")
 	flag.DurationVar(&s.bootTimeout, "boot-timeout", duration("BOOT_TIMEOUT"), "wall time for a guest to boot (default: 3m)")
 }
@@ -63,6 +63,18 @@ func number(name string) int {
 		badEnvironment(name, v, "a number")
 	}
 	return n
+}
+
+func truth(name string) bool {
+	v := env(name, "")
+	if v == "" {
+		return false
+	}
+	b, err := strconv.ParseBool(v)
+	if err != nil {
+		badEnvironment(name, v, "1 or 0")
+	}
+	return b
 }
 
 func duration(name string) time.Duration {

@@ -77,5 +77,5 @@ func fetchError(ctx context.Context, kernel string, err error) error {
 	if ctx.Err() == nil {
 		return err
 	}
-	return fmt.Errorf("kernel %s was not here in time: %w; fetch it once with `go run ./cmd/switchyard kernels get %[1]s`, or give go test a longer -timeout", kernel, err)
+	return fmt.Errorf("kernel %s and the tools for it were not here in time: %w; fetch them once with `switchyard kernels get %[1]s` and `switchyard doctor`, or give go test a longer -timeout", kernel, err)
 }

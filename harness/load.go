@@ -34,6 +34,9 @@ func (v *VM) LoadsProgress(t testing.TB) {
 		}
 		behind := 0
 		for _, l := range reading.Loads {
+			if l.Dead {
+				t.Fatalf("load %s ended by itself: %s", l.Name, l.FirstError)
+			}
 			from, seen := start[l.ID]
 			if !seen {
 				start[l.ID] = l.Ops
@@ -59,6 +62,8 @@ func (v *VM) stopLoads(t testing.TB) {
 			t.Errorf("stop load %s: %v", l.name, v.Explain(err))
 		case final.Errors > 0:
 			t.Errorf("load %s: %d wrong results, the first: %s", l.name, final.Errors, final.FirstError)
+		case final.Dead:
+			t.Errorf("load %s ended by itself: %s", l.name, final.FirstError)
 		case final.Ops == 0:
 			t.Errorf("load %s did nothing", l.name)
 		}

@@ -93,7 +93,7 @@ func (v *VM) Apply(t testing.TB, path string, opts ...ApplyOption) *Patch {
 		t.Fatal(err)
 	}
 	if !o.withoutWith {
-		for _, w := range src.With {
+		for _, w := range patch.Needed(src) {
 			v.InsertModule(t, v.build(t, w))
 		}
 	}

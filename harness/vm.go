@@ -95,7 +95,7 @@ func Boot(t testing.TB, k *kernels.Kit, opts ...Option) *VM {
 	v.options.config.Companion = !first(t)
 	guest, err := v.yard.Boot(v.ctx, v.options.config)
 	if err != nil {
-		t.Fatalf("%+v", err)
+		t.Fatalf("%+v\nevidence: %s", fetchError(v.ctx, k.Release, err), v.options.config.Dir)
 	}
 	v.Guest = guest
 	t.Cleanup(func() { v.finish(t) })
@@ -123,6 +123,11 @@ func (v *VM) finish(t testing.TB) {
 	v.stopLoads(t)
 	ctx, cancel := cleanupContext()
 	defer cancel()
+	if !v.dead {
+		// What the kernel says of the very last step counts as well. That the
+		// guest does not answer, Close tells.
+		_ = v.Fence(ctx)
+	}
 	err := v.Guest.Close(ctx)
 	if err != nil && !v.dead {
 		t.Errorf("%s: %+v", v.Kit.Release, err)
@@ -133,7 +138,10 @@ func (v *VM) finish(t testing.TB) {
 		}
 	}
 	if t.Failed() {
-		t.Logf("evidence: %s\nagain: go test %s -run '^%s$' -kernel %s", v.Dir, "./cases", t.Name(), v.Kit.Release)
+		// -kernel selects the subtest; a release can hold what -run takes for
+		// an operator.
+		top, _, _ := strings.Cut(t.Name(), "/")
+		t.Logf("evidence: %s\nagain: go test -run '^%s$' -kernel %s", v.Dir, top, v.Kit.Release)
 	}
 }
 
@@ -326,20 +334,23 @@ func (v *VM) KernelLogFenced(t testing.TB) []string {
 	return v.KernelLog()
 }
 
-// Report waits for the kernel to report something wrong behind the first seen
-// lines of its log, and gives the first such report.
-func (v *VM) Report(t testing.TB, seen int) check.LogReport {
+// Report waits for the kernel to report something whose title matches pattern,
+// and gives that report.
+func (v *VM) Report(t testing.TB, pattern string) check.LogReport {
 	t.Helper()
-	var first check.LogReport
+	re := regexp.MustCompile(pattern)
+	var found check.LogReport
 	err := v.WaitKernelLog(v.ctx, func(lines []string) bool {
-		reports := check.Reports(lines[seen:])
-		if len(reports) > 0 {
-			first = reports[0]
+		for _, r := range check.Reports(lines) {
+			if re.MatchString(r.Title) {
+				found = r
+				return true
+			}
 		}
-		return len(reports) > 0
+		return false
 	})
 	if err != nil {
-		t.Fatalf("wait for a report of the guest's kernel: %v", v.Explain(err))
+		t.Fatalf("wait for a report of the guest's kernel that matches %q: %v", pattern, v.Explain(err))
 	}
-	return first
+	return found
 }

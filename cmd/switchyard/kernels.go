@@ -44,7 +44,12 @@ func kernelsListCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list [SELECTOR]",
 		Short: "List the kernels at hand and to be had",
-		Args:  cobra.MaximumNArgs(1),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usageError{fmt.Errorf("kernels list takes one selector; several are joined by commas")}
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			y, done, err := openYard(cmd, run.Options{})
 			if err != nil {

@@ -34,6 +34,9 @@ func patchBuildCommand() *cobra.Command {
 		Example: "  switchyard patch build fix/ -kernel 6.12 -o fix.ko",
 		Args:    oneArgument("one patch"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if kernel == "" {
+				return usageError{fmt.Errorf("patch build needs -kernel, the kernel to build for")}
+			}
 			src, err := patch.Open(args[0])
 			if err != nil {
 				return err
@@ -74,7 +77,6 @@ func patchBuildCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&kernel, "kernel", "", "the kernel to build for, such as 6.12")
 	cmd.Flags().StringVarP(&out, "output", "o", "", "the file to write (default: NAME.ko)")
-	_ = cmd.MarkFlagRequired("kernel")
 	return cmd
 }
 

@@ -4,16 +4,19 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
+	"al.essio.dev/pkg/shellescape"
 	"github.com/hashicorp/go-multierror"
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
+	"github.com/spf13/pflag"
 
 	"github.com/switchyard-project/switchyard/harness/check"
 	"github.com/switchyard-project/switchyard/harness/load"
@@ -44,8 +47,13 @@ func (f *machineFlags) check() error {
 	if !slices.Contains([]string{"auto", "kvm", "tcg"}, f.accel) {
 		return usageError{fmt.Errorf("-accel %s: must be auto, kvm or tcg", f.accel)}
 	}
-	if f.smp < 0 || f.mem < 1 {
-		return usageError{fmt.Errorf("-smp %d, -mem %d: must be positive", f.smp, f.mem)}
+	if f.smp < 0 || f.mem < 1 || f.bootTimeout <= 0 {
+		return usageError{fmt.Errorf("-smp %d, -mem %d, -boot-timeout %v: must be positive", f.smp, f.mem, f.bootTimeout)}
+	}
+	if f.qemu != "" && f.qemu != "host" && f.qemu != "tool" {
+		if _, err := os.Stat(f.qemu); err != nil {
+			return usageError{fmt.Errorf("-qemu %s: must be host, tool or the path of a qemu-system-x86_64: %w", f.qemu, err)}
+		}
 	}
 	return nil
 }
@@ -113,6 +121,9 @@ func (f *runFlags) open(args []string) (*input, error) {
 	if f.format != "text" && f.format != "json" {
 		return nil, usageError{fmt.Errorf("-format %s: must be text or json", f.format)}
 	}
+	if f.vms < 0 {
+		return nil, usageError{fmt.Errorf("-vms %d: must be positive", f.vms)}
+	}
 	if f.stallAfter <= 0 {
 		return nil, usageError{fmt.Errorf("-stall-after %v: must be positive", f.stallAfter)}
 	}
@@ -168,38 +179,29 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 
-	r := report.Report{Runs: make([]report.Run, len(found))}
-	group, groupCtx := errgroup.WithContext(ctx)
-	for i, c := range found {
-		group.Go(func() error {
-			p := f.plan(c, in, args)
-			p.Dir = p.DirFor(dir)
-			p.Step = func(what string) { scr.step(c.Release, what) }
-			result, err := y.Run(groupCtx, p)
-			r.Runs[i] = result
-			return err
-		})
-	}
-	err = group.Wait()
+	r, err := f.runAll(ctx, y, scr, cmd, in, found, dir)
 	if cause := context.Cause(ctx); cause != nil {
-		err = cause
+		drop()
+		return cause
 	}
-	if err != nil {
-		drop() // there is no verdict to have evidence for
-		return err
-	}
-	asExpected := !slices.ContainsFunc(r.Runs, func(run report.Run) bool { return !run.AsExpected() })
-	if asExpected && f.artifacts == "" {
+	done()
+	asExpected := err == nil && !slices.ContainsFunc(r.Runs, func(run report.Run) bool { return !run.AsExpected() })
+	switch {
+	case asExpected && f.artifacts == "":
 		drop()
 		for i := range r.Runs {
 			r.Runs[i].Artifacts.Dir = ""
 		}
-	} else if err := r.Save(filepath.Join(dir, "report.json")); err != nil {
+	case len(r.Runs) == 0:
+		drop() // nothing was booted, so there is nothing to look at
+	default:
+		err = errors.Join(err, r.Save(filepath.Join(dir, "report.json")))
+	}
+	if len(r.Runs) == 0 && err != nil {
 		return err
 	}
-	done()
 	if f.format == "json" {
-		err = r.WriteJSON(cmd.OutOrStdout())
+		err = errors.Join(err, r.WriteJSON(cmd.OutOrStdout()))
 	} else {
 		r.WriteTable(cmd.OutOrStdout())
 	}
@@ -209,23 +211,74 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 	return err
 }
 
-func (f *runFlags) plan(c kernels.Candidate, in *input, args []string) run.Plan {
-	again := []string{"switchyard", "run"}
-	again = append(again, args...)
-	for _, w := range f.with {
-		again = append(again, "-with", w)
+// runAll runs the plan on every kernel. What keeps one from a verdict does
+// not keep the others from theirs; the report holds all that booted.
+func (f *runFlags) runAll(ctx context.Context, y *run.Yard, scr *screen, cmd *cobra.Command, in *input, found []kernels.Candidate, dir string) (report.Report, error) {
+	results, errs := make([]report.Run, len(found)), make([]error, len(found))
+	var all sync.WaitGroup
+	for i, c := range found {
+		all.Go(func() {
+			p := f.plan(cmd, c, in)
+			p.Dir = p.DirFor(dir)
+			p.Step = func(what string) { scr.step(c.Release, what) }
+			results[i], errs[i] = y.Run(ctx, p)
+			if errs[i] != nil && results[i].Booted() {
+				errs[i] = fmt.Errorf("%s: %w; evidence: %s", c.Release, errs[i], p.Dir)
+			}
+		})
 	}
-	again = append(again, "-kernel", c.Release)
-	if f.load != "" {
-		again = append(again, "-load", f.load)
+	all.Wait()
+	var r report.Report
+	var failed *multierror.Error
+	for i, err := range errs {
+		switch {
+		case err == nil || results[i].Booted():
+			r.Runs = append(r.Runs, results[i])
+		case slices.ContainsFunc(errs[:i], func(e error) bool { return e != nil && e.Error() == err.Error() }):
+			continue // the same is wrong for every kernel
+		}
+		if err != nil {
+			failed = multierror.Append(failed, err)
+		}
 	}
+	if failed != nil && len(failed.Errors) == 1 {
+		return r, failed.Errors[0]
+	}
+	return r, failed.ErrorOrNil()
+}
+
+func (f *runFlags) plan(cmd *cobra.Command, c kernels.Candidate, in *input) run.Plan {
 	return run.Plan{
 		Kernel: c, Selector: f.kernel,
 		Patches: in.patches, With: in.with, Loads: in.loads,
 		Guest: f.guest(), StallAfter: f.stallAfter,
 		Expected: check.Verdict(f.expect),
-		Repro:    strings.Join(again, " "),
+		Repro:    again(cmd, c.Release),
 	}
+}
+
+// again is the command line that does the same run on one kernel: the flags
+// as they were given, less those that only say where and how to report.
+func again(cmd *cobra.Command, release string) string {
+	words := append([]string{"switchyard", "run"}, cmd.Flags().Args()...)
+	cmd.Flags().Visit(func(flag *pflag.Flag) {
+		switch flag.Name {
+		case "kernel", "artifacts", "format", "vms":
+			return
+		}
+		values := []string{flag.Value.String()}
+		if list, ok := flag.Value.(pflag.SliceValue); ok {
+			values = list.GetSlice()
+		}
+		for _, v := range values {
+			words = append(words, "-"+flag.Name, v)
+		}
+	})
+	words = append(words, "-kernel", release)
+	for i, w := range words {
+		words[i] = shellescape.Quote(w)
+	}
+	return strings.Join(words, " ")
 }
 
 // artifactsDir makes the folder for the evidence: -artifacts, or one in the

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/switchyard-project/switchyard/harness/patch"
 	"github.com/switchyard-project/switchyard/harness/run"
+	"github.com/switchyard-project/switchyard/harness/vm"
 )
 
 func shellCommand() *cobra.Command {
@@ -40,7 +42,7 @@ and loaded first. Leave with ctrl-] or by powering the guest off.`,
 				if err != nil {
 					return err
 				}
-				sources = append(append(sources, src.With...), src)
+				sources = append(append(sources, patch.Needed(src)...), src)
 			}
 			y, done, err := openYard(cmd, run.Options{QEMU: machine.qemu, Accel: machine.accel})
 			if err != nil {
@@ -132,8 +134,9 @@ func converse(ctx context.Context, guest *run.Guest, in io.Reader, out io.Writer
 					return
 				}
 			}
-			if err != nil {
-				return // a script's end of input: the guest ends the session
+			if err != nil { // a script's end of input
+				left <- nil
+				return
 			}
 		}
 	}()
@@ -141,7 +144,11 @@ func converse(ctx context.Context, guest *run.Guest, in io.Reader, out io.Writer
 	case err := <-left:
 		return err
 	case <-guest.Machine.Done():
-		return nil
+		var off *vm.GuestShutdown
+		if err := guest.Machine.Wait(); err != nil && !errors.As(err, &off) {
+			return err
+		}
+		return nil // somebody powered it off
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}

@@ -18,12 +18,14 @@ const (
 	VerdictComplete Verdict = "complete"
 	// VerdictStalled: the transition had not ended after the stall time.
 	VerdictStalled Verdict = "stalled"
-	// VerdictRefused: the kernel, or Switchyard before it, did not take the patch.
+	// VerdictRefused: the kernel did not take the patch.
 	VerdictRefused Verdict = "refused"
-	// VerdictIneffective: the transition ended and old code still ran.
+	// VerdictIneffective: a probe saw code that should not have run there: the
+	// old one while patched, the new one after the revert; or no transition
+	// began at all.
 	VerdictIneffective Verdict = "ineffective"
-	// VerdictInconsistent: a load or a probe saw a result that neither the old nor
-	// the new code gives.
+	// VerdictInconsistent: a load saw a result that neither the old nor the new
+	// code gives.
 	VerdictInconsistent Verdict = "inconsistent"
 	// VerdictLeaked: after the revert something stayed.
 	VerdictLeaked Verdict = "leaked"
@@ -77,7 +79,10 @@ func Judge(e Evidence) (Verdict, string) {
 		return VerdictRefused, e.Refusal
 	}
 	for _, p := range e.Phases {
-		if p.Started && !p.Done {
+		if !p.Started {
+			return VerdictIneffective, fmt.Sprintf("no transition began (%s): does the module call klp_enable_patch?", p.Name)
+		}
+		if !p.Done {
 			return VerdictStalled, stallReason(p)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 
 	"github.com/switchyard-project/switchyard/kernels"
 	"github.com/switchyard-project/switchyard/kernels/store"
@@ -156,6 +157,9 @@ func (b *Builder) compile(ctx context.Context, s *Source, kit *kernels.Kit, out 
 	if runErr != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
+		}
+		if strings.Contains(text, "No space left on device") {
+			return store.DiskFull(fmt.Errorf("build %s for %s: %w", s.Path, kit.Release, syscall.ENOSPC), b.Store.Dir)
 		}
 		if strings.Contains(text, "rror") || strings.Contains(text, "***") {
 			return &BuildError{Source: s.Path, Release: kit.Release, First: firstError(text), Log: text}

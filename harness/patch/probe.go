@@ -28,7 +28,7 @@ type Probe struct {
 }
 
 // Old says whether text is the old code's, New whether it is the new code's.
-// The expressions were compiled once when the probe was read.
+// That both expressions compile was checked when the probe was read.
 func (p Probe) Old(text string) bool { return regexp.MustCompile(p.Before).MatchString(text) }
 
 // New says whether text is the new code's.

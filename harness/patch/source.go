@@ -96,6 +96,9 @@ func openFolder(dir string) (*Source, error) {
 		return nil, &InputError{dir, err.Error(), err}
 	}
 	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") {
+			continue // an editor's
+		}
 		w, err := Open(filepath.Join(dir, withFolder, e.Name()))
 		if err != nil {
 			return nil, err
@@ -103,6 +106,17 @@ func openFolder(dir string) (*Source, error) {
 		s.With = append(s.With, w)
 	}
 	return s, nil
+}
+
+// Needed are the modules to be loaded before sources, in load order: what
+// their with/ folders hold, and before each of those what it needs itself.
+func Needed(sources ...*Source) (all []*Source) {
+	for _, s := range sources {
+		for _, w := range s.With {
+			all = append(append(all, Needed(w)...), w)
+		}
+	}
+	return all
 }
 
 // readFiles collects what a build of the folder may read. with/ is built on
@@ -148,7 +162,7 @@ func sourceFile(name string) bool {
 	return name == "Kbuild" || name == "Makefile"
 }
 
-// Own returns the folder's own build description, "" without one.
+// ownKbuild is the folder's own build description, "" without one.
 func (s *Source) ownKbuild() string {
 	for _, name := range []string{"Kbuild", "Makefile"} {
 		for _, f := range s.Files {

@@ -57,6 +57,9 @@ type Run struct {
 // AsExpected says whether the run needs nobody's attention.
 func (r Run) AsExpected() bool { return r.Verdict == r.Expected }
 
+// Booted says whether a guest was started, so that there is evidence.
+func (r Run) Booted() bool { return r.Accel != "" }
+
 // Kernel is the identity of the kernel of a run.
 type Kernel struct {
 	Release      string `json:"release"`

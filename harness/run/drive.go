@@ -11,7 +11,9 @@ import (
 
 	"github.com/switchyard-project/switchyard/harness/check"
 	"github.com/switchyard-project/switchyard/harness/load"
+	"github.com/switchyard-project/switchyard/harness/observe"
 	"github.com/switchyard-project/switchyard/harness/patch"
+	"github.com/switchyard-project/switchyard/kernels/store"
 )
 
 // drive does with the booted guest what the plan says, up to the power-off.
@@ -57,7 +59,11 @@ func (x *execution) drive(ctx context.Context) error {
 			return err
 		}
 	}
-	return x.stopLoads(ctx)
+	if err := x.stopLoads(ctx); err != nil {
+		return err
+	}
+	// What the kernel says of the very last step counts as well.
+	return x.guest.Fence(ctx)
 }
 
 // applyAll applies the patches in order, each followed to its end. It ends
@@ -90,6 +96,9 @@ func (x *execution) applyAll(ctx context.Context) error {
 // transition stalled, since a way back is what its author needs to know of.
 func (x *execution) revertAll(ctx context.Context) error {
 	for _, t := range slices.Backward(x.applied) {
+		if t.apply.Phase == nil {
+			continue // it never began, so there is nothing to disable
+		}
 		a, err := x.guest.Disable(ctx, t.module, x.StallAfter)
 		if a != nil {
 			t.revert = a
@@ -104,7 +113,7 @@ func (x *execution) revertAll(ctx context.Context) error {
 	if len(x.applied) == 0 {
 		return nil
 	}
-	return x.probe(ctx, x.Patches[:1], "after the revert", patch.Probe.Old)
+	return x.probe(ctx, x.Patches[:len(x.applied)], "after the revert", patch.Probe.Old)
 }
 
 // unloadAll removes the modules and looks at what stayed.
@@ -129,7 +138,7 @@ func (x *execution) unloadAll(ctx context.Context) error {
 			x.evidence.Leaks = append(x.evidence.Leaks, fmt.Sprintf("%d references to module %s", refs-was, name))
 		}
 	}
-	left, err := x.guest.Client.Livepatches(x.guest.bound(ctx))
+	left, err := x.guest.Client.Livepatches(ctx)
 	if err != nil {
 		return x.guest.orDeath(err)
 	}
@@ -160,7 +169,7 @@ func (x *execution) allDone() bool {
 func (x *execution) probe(ctx context.Context, sources []*patch.Source, when string, right func(patch.Probe, string) bool) error {
 	for _, src := range sources {
 		for _, p := range src.Probes {
-			text, err := x.guest.Client.ReadFile(x.guest.bound(ctx), p.Read)
+			text, err := x.guest.Client.ReadFile(ctx, p.Read)
 			if err != nil {
 				if _, died := x.death(x.guest.orDeath(err)); died {
 					return x.guest.orDeath(err)
@@ -186,7 +195,7 @@ func clip(text string) string {
 
 // moduleReferences counts the references to each loaded module.
 func (x *execution) moduleReferences(ctx context.Context) (map[string]int, error) {
-	all, err := x.guest.Client.Modules(x.guest.bound(ctx))
+	all, err := x.guest.Client.Modules(ctx)
 	if err != nil {
 		return nil, x.guest.orDeath(err)
 	}
@@ -205,7 +214,37 @@ func (x *execution) defaultLoads() []load.Spec {
 		objects = append(objects, m.Manifest.Objects()...)
 		functions = append(functions, functionNames(m)...)
 	}
-	return load.DefaultFor(objects, functions)
+	specs := load.DefaultFor(objects, functions)
+	for i := range specs {
+		// The original's content and one for each patch of the stack.
+		if specs[i].Path != "" && specs[i].Variants == 0 {
+			specs[i].Variants = 1 + len(x.modules)
+		}
+		specs[i].Accept = x.accepted(specs[i].Path)
+	}
+	return specs
+}
+
+// accepted are patterns for all right contents of path, if the probes of every
+// patch tell them; else none.
+func (x *execution) accepted(path string) (patterns []string) {
+	for _, src := range x.Patches {
+		known := false
+		for _, p := range src.Probes {
+			if p.Read == path {
+				known = true
+				for _, re := range []string{p.Before, p.After} {
+					// A probe's expression may match a part, a load's must
+					// match all.
+					patterns = append(patterns, "(?s:.*)(?:"+re+")(?s:.*)")
+				}
+			}
+		}
+		if !known {
+			return nil
+		}
+	}
+	return patterns
 }
 
 // judge turns the evidence into the verdict. err is what ended the run early.
@@ -217,6 +256,9 @@ func (x *execution) judge(err error) error {
 	case err != nil:
 		return err
 	}
+	if full := store.DiskFull(err, x.Dir); died && full != err {
+		return full // the evidence is not whole
+	}
 	x.evidence.Reports = check.Reports(x.kernelLog())
 	for _, t := range x.applied {
 		x.evidence.Phases = append(x.evidence.Phases, phaseEvidence("apply", t.apply))
@@ -225,6 +267,9 @@ func (x *execution) judge(err error) error {
 		if t.revert != nil {
 			x.evidence.Phases = append(x.evidence.Phases, phaseEvidence("revert", t.revert))
 		}
+	}
+	for _, e := range x.guest.timelineOf(observe.KindLost) {
+		x.result.Warnings = append(x.result.Warnings, fmt.Sprintf("%d events of %s were lost in the guest: what they told is not in this verdict", e.Lost.N, e.Lost.Source))
 	}
 	if !slices.ContainsFunc(x.Patches, func(src *patch.Source) bool { return len(src.Probes) > 0 }) {
 		x.result.Warnings = append(x.result.Warnings, "without a probes.json nothing shows from outside that the new code runs; see docs/writing-a-case.md")

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -65,9 +66,9 @@ type Guest struct {
 
 	rec     *recorder
 	release func()
-	stop    context.CancelFunc
+	stop    context.CancelFunc // of the watch
 	done    sync.WaitGroup
-	died    chan struct{}
+	died    chan struct{} // closed when the machine's end is on the timeline
 	once    sync.Once
 	closed  error
 }
@@ -158,9 +159,14 @@ func (g *Guest) start(ctx context.Context, cfg GuestConfig, image *images.Image)
 	if timeout == 0 {
 		timeout = DefaultBootTimeout
 	}
-	bootCtx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no hello within the boot timeout of %v", timeout))
+	late := fmt.Errorf("no hello within the boot timeout of %v", timeout)
+	bootCtx, cancel := context.WithTimeoutCause(ctx, timeout, late)
 	defer cancel()
-	client, err := channel.Dial(g.bound(bootCtx), machine.Channel())
+	client, err := channel.Dial(bootCtx, machine.Channel())
+	if errors.Is(err, late) { // a death like others, with its evidence
+		machine.End(late)
+		err = machine.Wait()
+	}
 	if err != nil {
 		return fmt.Errorf("boot %s: %w", cfg.Kit.Release, g.orDeath(err))
 	}
@@ -178,25 +184,17 @@ func (g *Guest) watch(ctx context.Context) error {
 	watchCtx, stop := context.WithCancel(context.Background())
 	g.stop = stop
 	mark := g.rec.mark()
-	failed := make(chan error, 1)
 	g.done.Add(1)
 	go func() {
 		defer g.done.Done()
-		failed <- g.Client.Watch(watchCtx, channel.WatchOptions{}, func(e observe.Event) error {
+		err := g.Client.Watch(watchCtx, channel.WatchOptions{}, func(e observe.Event) error {
 			g.Machine.Touch()
 			return g.rec.add(e)
 		})
+		// Whoever waits for an event would wait in vain.
+		g.rec.end(fmt.Errorf("watch the guest: %w", err))
 	}()
-	waitCtx, cancel := context.WithCancelCause(g.bound(ctx))
-	defer cancel(nil)
-	go func() {
-		select {
-		case err := <-failed:
-			cancel(fmt.Errorf("watch the guest: %w", err))
-		case <-waitCtx.Done():
-		}
-	}()
-	err := g.rec.wait(waitCtx, mark, func(e observe.Event) (bool, error) { return e.Kind == observe.KindWatch, nil })
+	err := g.rec.wait(ctx, mark, func(e observe.Event) (bool, error) { return e.Kind == observe.KindWatch, nil })
 	if err != nil {
 		return fmt.Errorf("boot %s: %w", g.Kit.Release, g.orDeath(err))
 	}
@@ -205,7 +203,7 @@ func (g *Guest) watch(ctx context.Context) error {
 
 // sampleOffset ties the guest's clock to the host's.
 func (g *Guest) sampleOffset(ctx context.Context) error {
-	e, err := g.Client.Offset(g.bound(ctx))
+	e, err := g.Client.Offset(ctx)
 	if err != nil {
 		return g.orDeath(err)
 	}
@@ -216,20 +214,17 @@ func (g *Guest) sampleOffset(ctx context.Context) error {
 func (g *Guest) recordDeath() {
 	defer g.done.Done()
 	err := g.Machine.Wait()
-	cause := "asked for"
-	text := ""
+	cause, text := "asked for", ""
 	if err != nil {
-		cause, text = fmt.Sprintf("%T", err), err.Error()
+		// "*vm.GuestPanic" -> "GuestPanic"
+		cause, text = strings.TrimPrefix(fmt.Sprintf("%T", err), "*vm."), err.Error()
 	}
 	_ = g.rec.add(observe.Event{Clock: observe.Host, T: hostMonotonic(), Kind: observe.KindDeath, Death: &observe.Death{Cause: cause, Text: text}})
 	close(g.died)
 }
 
-// errDied is the cause with which a machine's end cancels what waits for it.
-var errDied = errors.New("the machine ended")
-
 // brokenConnection is how the end of a machine first shows on its channel.
-var brokenConnection = []error{errDied, channel.ErrClosed, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ECONNRESET, syscall.EPIPE}
+var brokenConnection = []error{channel.ErrClosed, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ECONNRESET, syscall.EPIPE}
 
 // Explain is orDeath for the guest's users.
 func (g *Guest) Explain(err error) error { return g.orDeath(err) }
@@ -237,20 +232,6 @@ func (g *Guest) Explain(err error) error { return g.orDeath(err) }
 // fateWait bounds the wait for the reason of a lost connection: a dying guest
 // can take a while to print its oops under TCG.
 const fateWait = 10 * time.Second
-
-// bound is ctx, ended also by the machine's end.
-func (g *Guest) bound(ctx context.Context) context.Context {
-	ctx, cancel := context.WithCancelCause(ctx)
-	go func() {
-		select {
-		case <-g.Machine.Done():
-			cancel(errDied)
-		case <-ctx.Done():
-			cancel(nil)
-		}
-	}()
-	return ctx
-}
 
 // orDeath gives the machine's own end in the place of an error that only
 // follows from it. A lost connection can be seen before the reason is known,
@@ -325,6 +306,6 @@ func (g *Guest) powerOff(ctx context.Context) error {
 	defer cancel()
 	_ = g.sampleOffset(ctx)
 	g.Machine.ExpectShutdown()
-	_ = g.Client.PowerOff(g.bound(ctx)) // what came of it, Shutdown tells
+	_ = g.Client.PowerOff(ctx) // what came of it, Shutdown tells
 	return g.Machine.Shutdown(ctx)
 }

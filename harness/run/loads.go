@@ -32,7 +32,7 @@ func (x *execution) startLoads(ctx context.Context) error {
 		specs = x.defaultLoads()
 	}
 	for _, s := range specs {
-		id, err := x.guest.Client.StartLoad(x.guest.bound(ctx), s)
+		id, err := x.guest.Client.StartLoad(ctx, s)
 		if err != nil {
 			return fmt.Errorf("start load %s: %w", s.Name, x.guest.orDeath(err))
 		}
@@ -55,7 +55,7 @@ func (x *execution) loadsProgress(ctx context.Context) error {
 	}
 	var began int64
 	stuck := false
-	err := x.guest.rec.wait(x.guest.bound(ctx), x.guest.rec.mark(), func(e observe.Event) (bool, error) {
+	err := x.guest.rec.wait(ctx, x.guest.rec.mark(), func(e observe.Event) (bool, error) {
 		if e.Clock == observe.Guest && e.Seq != 0 {
 			if began == 0 {
 				began = e.T
@@ -91,7 +91,7 @@ func (x *execution) loadsProgress(ctx context.Context) error {
 func (x *execution) stopLoads(ctx context.Context) error {
 	for i := range x.loads {
 		l := &x.loads[i]
-		final, err := x.guest.Client.StopLoad(x.guest.bound(ctx), l.id)
+		final, err := x.guest.Client.StopLoad(ctx, l.id)
 		if err != nil {
 			return fmt.Errorf("stop load %s: %w", l.spec.Name, x.guest.orDeath(err))
 		}

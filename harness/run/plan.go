@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -115,16 +116,15 @@ func (x *execution) prepare(ctx context.Context) error {
 		return err
 	}
 	return x.step(stepModule, func() error {
-		var with []*patch.Source
-		for _, p := range x.Patches {
-			with = append(with, p.With...)
-		}
-		for _, src := range append(with, x.With...) {
+		for _, src := range append(patch.Needed(x.Patches...), append(patch.Needed(x.With...), x.With...)...) {
 			m, err := x.build(ctx, src)
 			if err != nil {
 				return err
 			}
-			x.with = append(x.with, m)
+			// Two patches of a stack may bring the same target along.
+			if !slices.ContainsFunc(x.with, func(w *patch.Module) bool { return w.Name == m.Name }) {
+				x.with = append(x.with, m)
+			}
 		}
 		for _, src := range x.Patches {
 			m, err := x.build(ctx, src)

@@ -20,6 +20,7 @@ type recorder struct {
 	events observe.Timeline
 	news   chan struct{} // closed and replaced with every event
 	err    error         // the first failure to write
+	over   error         // why no more events of the guest will come
 }
 
 func newRecorder(log *observe.Log) *recorder {
@@ -37,6 +38,15 @@ func (r *recorder) add(e observe.Event) error {
 	close(r.news)
 	r.news = make(chan struct{})
 	return err
+}
+
+// end tells those who wait that no more events of the guest will come.
+func (r *recorder) end(why error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.over = why
+	close(r.news)
+	r.news = make(chan struct{})
 }
 
 // action records what the harness does, on the host's clock.
@@ -67,13 +77,16 @@ func (r *recorder) since(mark int) observe.Timeline {
 func (r *recorder) wait(ctx context.Context, mark int, look func(observe.Event) (bool, error)) error {
 	for {
 		r.mu.Lock()
-		fresh, news := r.events[mark:], r.news
+		fresh, news, over := r.events[mark:], r.news, r.over
 		r.mu.Unlock()
 		for _, e := range fresh {
 			mark++
 			if done, err := look(e); done || err != nil {
 				return err
 			}
+		}
+		if over != nil {
+			return over
 		}
 		select {
 		case <-news:

@@ -47,9 +47,17 @@ func (g *Guest) KernelLog() []string {
 	return lines
 }
 
+// timelineOf is the guest's events of one kind; none without a guest.
+func (g *Guest) timelineOf(kind string) observe.Timeline {
+	if g == nil {
+		return nil
+	}
+	return g.Timeline().Kind(kind)
+}
+
 // phaseEvidence is what the judge needs of a transition.
 func phaseEvidence(name string, a *Applied) check.Phase {
-	p := check.Phase{Name: name, Started: true, Done: a.Done()}
+	p := check.Phase{Name: name, Started: a.Phase != nil, Done: a.Done()}
 	if a.Phase != nil {
 		p.Took, p.TasksLeft = a.Phase.Took(), a.Phase.Left()
 	}

@@ -46,7 +46,6 @@ func (r *Refused) Unwrap() error { return r.Errno }
 // Insert loads a module, whatever it is. The error is a *Refused when the
 // kernel said no, the machine's death when it died of it.
 func (g *Guest) Insert(ctx context.Context, m *patch.Module, params string) error {
-	ctx = g.bound(ctx)
 	f, err := os.Open(m.Path)
 	if err != nil {
 		return err
@@ -80,7 +79,6 @@ var noise = []string{"loading out-of-tree module", "tainting kernel with", "modu
 // Fence waits until everything that the kernel has logged so far is on the
 // timeline: until a line that it writes to the log comes back.
 func (g *Guest) Fence(ctx context.Context) error {
-	ctx = g.bound(ctx)
 	mark := g.rec.mark()
 	line := fmt.Sprintf("switchyard: fence %d", mark)
 	if err := g.Client.WriteFile(ctx, "/dev/kmsg", []byte(line+"\n")); err != nil {
@@ -97,7 +95,7 @@ func (g *Guest) WaitKernelLog(ctx context.Context, enough func(lines []string) b
 	if enough(g.KernelLog()) {
 		return nil
 	}
-	return g.orDeath(g.rec.wait(g.bound(ctx), mark, func(e observe.Event) (bool, error) {
+	return g.orDeath(g.rec.wait(ctx, mark, func(e observe.Event) (bool, error) {
 		return e.KernelLog != nil && enough(g.KernelLog()), nil
 	}))
 }
@@ -154,7 +152,7 @@ func (g *Guest) Apply(ctx context.Context, m *patch.Module, stallAfter time.Dura
 func (g *Guest) Disable(ctx context.Context, m *patch.Module, stallAfter time.Duration) (*Applied, error) {
 	mark := g.rec.mark()
 	g.rec.action("disable", m.Name, "begin", nil)
-	err := g.Client.SetEnabled(g.bound(ctx), m.Name, false)
+	err := g.Client.SetEnabled(ctx, m.Name, false)
 	g.rec.action("disable", m.Name, "end", err)
 	if err != nil {
 		return nil, g.orDeath(err)
@@ -164,6 +162,9 @@ func (g *Guest) Disable(ctx context.Context, m *patch.Module, stallAfter time.Du
 
 // Follow waits again for a transition that had stalled.
 func (g *Guest) Follow(ctx context.Context, a *Applied, stallAfter time.Duration) (*Applied, error) {
+	if p := g.phase(a.Module.Name, a.To); p != nil && p.Done() {
+		return &Applied{Module: a.Module, To: a.To, Phase: p}, nil // it ended meanwhile
+	}
 	return g.follow(ctx, a.Module, g.rec.mark(), a.To, stallAfter)
 }
 
@@ -172,12 +173,12 @@ func (g *Guest) follow(ctx context.Context, m *patch.Module, mark int, to string
 	if stallAfter == 0 {
 		stallAfter = DefaultStallAfter
 	}
-	begin, err := g.Client.Now(g.bound(ctx))
+	begin, err := g.Client.Now(ctx)
 	if err != nil {
 		return nil, g.orDeath(err)
 	}
 	stalled := false
-	err = g.rec.wait(g.bound(ctx), mark, func(e observe.Event) (bool, error) {
+	err = g.rec.wait(ctx, mark, func(e observe.Event) (bool, error) {
 		if e.Clock == observe.Guest && e.Seq != 0 && e.T-begin >= int64(stallAfter) {
 			stalled = true
 		}
@@ -190,7 +191,7 @@ func (g *Guest) follow(ctx context.Context, m *patch.Module, mark int, to string
 	}
 	a := &Applied{Module: m, To: to, Phase: g.phase(m.Name, to)}
 	if stalled && !a.Done() {
-		if a.Blockers, err = g.Client.Blockers(g.bound(ctx), functionNames(m)); err != nil {
+		if a.Blockers, err = g.Client.Blockers(ctx, functionNames(m)); err != nil {
 			return a, g.orDeath(err)
 		}
 	}
@@ -220,7 +221,6 @@ func functionNames(m *patch.Module) []string {
 // time after its transition ended (kpatch PR 1147), so a module that is in
 // use for now is asked again until unloadWait of guest time has passed.
 func (g *Guest) Unload(ctx context.Context, name string) error {
-	ctx = g.bound(ctx)
 	begin, err := g.Client.Now(ctx)
 	if err != nil {
 		return g.orDeath(err)

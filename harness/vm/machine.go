@@ -233,6 +233,10 @@ var errKilled = errors.New("killed by its owner")
 // Kill ends the machine at once; Wait then gives a *Canceled.
 func (m *Machine) Kill() { m.end(errKilled) }
 
+// End ends the machine at once because of why; Wait then gives a *Canceled
+// with it.
+func (m *Machine) End(why error) { m.end(why) }
+
 // end asks watch to end the machine because of why; the first one counts.
 func (m *Machine) end(why error) {
 	select {

@@ -4,6 +4,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -23,7 +24,8 @@ type Entry struct {
 	Broken     error     // what Verify found, nil if whole
 }
 
-// Entries lists all entries by kind and name; deep reads and hashes every
+// Entries lists all entries by kind and name, and behind them the results of
+// runs (see Results); deep reads and hashes every
 // file, otherwise sizes and times are compared.
 func (s *Store) Entries(deep bool) ([]Entry, error) {
 	manifests, err := filepath.Glob(filepath.Join(s.Dir, "*", "*", manifestName))
@@ -45,6 +47,17 @@ func (s *Store) Entries(deep bool) ([]Entry, error) {
 		e.Broken = checkManifest(dir, deep)
 		all = append(all, e)
 	}
+	results, err := filepath.Glob(filepath.Join(s.Dir, resultsKind, "*"))
+	if err != nil {
+		return nil, err
+	}
+	for _, dir := range results {
+		e := Entry{Kind: resultsKind, Name: filepath.Base(dir), Bytes: size(dir)}
+		if info, err := os.Stat(dir); err == nil {
+			e.Made = info.ModTime()
+		}
+		all = append(all, e)
+	}
 	return all, nil
 }
 
@@ -58,7 +71,7 @@ func (s *Store) Remove(ctx context.Context, e Entry) error {
 	dir := s.Path(e.Kind, e.Name)
 	// Without its manifest the entry is gone for every reader at once.
 	var errs *multierror.Error
-	if err := os.Remove(filepath.Join(dir, manifestName)); err != nil {
+	if err := os.Remove(filepath.Join(dir, manifestName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		errs = multierror.Append(errs, err)
 	}
 	guard.RemoveAll(dir)

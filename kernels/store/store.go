@@ -124,10 +124,12 @@ func (s *Store) Scratch(pattern string) (dir string, remove func(), err error) {
 	return guard.Scratch(filepath.Join(s.Dir, "tmp"), pattern)
 }
 
+const resultsKind = "results"
+
 // Results makes a new folder for the evidence of a run called name. It stays
 // until somebody removes it or prunes the cache.
 func (s *Store) Results(name string) (string, error) {
-	base := filepath.Join(s.Dir, "results")
+	base := filepath.Join(s.Dir, resultsKind)
 	if err := os.MkdirAll(base, 0o755); err != nil {
 		return "", DiskFull(err, s.Dir)
 	}
