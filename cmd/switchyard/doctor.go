@@ -106,9 +106,9 @@ func (d *doctor) cache(context.Context) finding {
 	}
 	free := fs.Bavail * uint64(fs.Bsize)
 	f := finding{"cache", fmt.Sprintf("%s, %s free", d.yard.Store.Dir, humanize.Bytes(free)), nil}
-	const need = 3 << 30 // two kits, the tool root and what they are unpacked from
+	const need = 3 << 29 // two kits, the tool root and what they are unpacked from
 	if free < need {
-		f.err = &kernels.Lacking{What: fmt.Sprintf("room in %s: %s free", d.yard.Store.Dir, humanize.Bytes(free)), Remedy: "free some space or set SWITCHYARD_CACHE to another disk; two kernels and the tools take about 3 GB while they are unpacked"}
+		f.err = &kernels.Lacking{What: fmt.Sprintf("room in %s: %s free", d.yard.Store.Dir, humanize.Bytes(free)), Remedy: "free some space or set SWITCHYARD_CACHE to another disk; two kernels and the tools take about 1.5 GB while they are unpacked"}
 	}
 	return f
 }

@@ -12,7 +12,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/google/renameio/v2"
 )
@@ -198,20 +197,4 @@ func (r Report) Save(path string) error {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return f.CloseAtomicallyReplace()
-}
-
-// LoadFile reads a report; one of another schema is an error.
-func LoadFile(path string) (*Report, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	var r Report
-	if err := json.Unmarshal(text, &r); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	if r.Schema != Schema {
-		return nil, fmt.Errorf("%s: schema %q, this version reads %q", path, r.Schema, Schema)
-	}
-	return &r, nil
 }

@@ -4,6 +4,8 @@ package report
 
 import (
 	"bytes"
+	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 
@@ -51,13 +53,16 @@ func TestHostileNames(t *testing.T) {
 	require.NotContains(t, out.String(), "\u009b")
 }
 
-// TestLoadFile: a saved report reads back; one of another schema does not.
-func TestLoadFile(t *testing.T) {
+// TestSave: a report is written whole, in the place of an older one.
+func TestSave(t *testing.T) {
 	path := t.TempDir() + "/report.json"
-	require.NoError(t, Report{Runs: []Run{{Verdict: "complete"}}}.Save(path))
-	r, err := LoadFile(path)
-	require.NoError(t, err)
-	require.Equal(t, "complete", r.Runs[0].Verdict)
-	_, err = LoadFile(path + ".missing")
-	require.Error(t, err)
+	for _, verdict := range []string{"stalled", "complete"} {
+		require.NoError(t, Report{Runs: []Run{{Verdict: verdict}}}.Save(path))
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		var r Report
+		require.NoError(t, json.Unmarshal(text, &r))
+		require.Equal(t, Schema, r.Schema)
+		require.Equal(t, verdict, r.Runs[0].Verdict)
+	}
 }

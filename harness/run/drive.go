@@ -9,11 +9,8 @@ import (
 	"slices"
 	"sort"
 
-	"github.com/switchyard-project/switchyard/harness/check"
 	"github.com/switchyard-project/switchyard/harness/load"
-	"github.com/switchyard-project/switchyard/harness/observe"
 	"github.com/switchyard-project/switchyard/harness/patch"
-	"github.com/switchyard-project/switchyard/kernels/store"
 )
 
 // drive does with the booted guest what the plan says, up to the power-off.
@@ -245,36 +242,4 @@ func (x *execution) accepted(path string) (patterns []string) {
 		}
 	}
 	return patterns
-}
-
-// judge turns the evidence into the verdict. err is what ended the run early.
-func (x *execution) judge(err error) error {
-	death, died := x.death(err)
-	switch {
-	case died:
-		x.evidence.Death = death
-	case err != nil:
-		return err
-	}
-	if full := store.DiskFull(err, x.Dir); died && full != err {
-		return full // the evidence is not whole
-	}
-	x.evidence.Reports = check.Reports(x.kernelLog())
-	for _, t := range x.applied {
-		x.evidence.Phases = append(x.evidence.Phases, phaseEvidence("apply", t.apply))
-	}
-	for _, t := range slices.Backward(x.applied) {
-		if t.revert != nil {
-			x.evidence.Phases = append(x.evidence.Phases, phaseEvidence("revert", t.revert))
-		}
-	}
-	for _, e := range x.guest.timelineOf(observe.KindLost) {
-		x.result.Warnings = append(x.result.Warnings, fmt.Sprintf("%d events of %s were lost in the guest: what they told is not in this verdict", e.Lost.N, e.Lost.Source))
-	}
-	if !slices.ContainsFunc(x.Patches, func(src *patch.Source) bool { return len(src.Probes) > 0 }) {
-		x.result.Warnings = append(x.result.Warnings, "without a probes.json nothing shows from outside that the new code runs; see docs/writing-a-case.md")
-	}
-	verdict, reason := check.Judge(x.evidence)
-	x.result.Verdict, x.result.Reason = string(verdict), reason
-	return nil
 }

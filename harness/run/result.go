@@ -3,78 +3,10 @@
 package run
 
 import (
-	"errors"
-	"fmt"
 	"syscall"
 
-	"github.com/switchyard-project/switchyard/harness/check"
-	"github.com/switchyard-project/switchyard/harness/observe"
 	"github.com/switchyard-project/switchyard/harness/report"
-	"github.com/switchyard-project/switchyard/harness/vm"
 )
-
-// death finds the machine's end in err.
-func (x *execution) death(err error) (vm.Death, bool) {
-	var d vm.Death
-	return d, errors.As(err, &d)
-}
-
-// kernelLog is what the kernel said: its log as the agent read it, and from a
-// machine that died also what only the console still got.
-func (x *execution) kernelLog() []string {
-	var lines []string
-	if x.guest != nil {
-		lines = x.guest.KernelLog()
-	}
-	if d, died := x.death(x.evidence.Death); died && len(check.Reports(lines)) == 0 {
-		lines = nil
-		for _, l := range d.Seen().Console {
-			lines = append(lines, l.Text)
-		}
-	}
-	return lines
-}
-
-// KernelLog is the kernel's own log as the agent has read it so far, a line
-// each.
-func (g *Guest) KernelLog() []string {
-	var lines []string
-	for _, e := range g.Timeline() {
-		if e.KernelLog != nil && e.KernelLog.Facility == 0 {
-			lines = append(lines, e.KernelLog.Text)
-		}
-	}
-	return lines
-}
-
-// timelineOf is the guest's events of one kind; none without a guest.
-func (g *Guest) timelineOf(kind string) observe.Timeline {
-	if g == nil {
-		return nil
-	}
-	return g.Timeline().Kind(kind)
-}
-
-// phaseEvidence is what the judge needs of a transition.
-func phaseEvidence(name string, a *Applied) check.Phase {
-	p := check.Phase{Name: name, Started: a.Phase != nil, Done: a.Done()}
-	if a.Phase != nil {
-		p.Took, p.TasksLeft = a.Phase.Took(), a.Phase.Left()
-	}
-	for _, b := range a.Blockers {
-		p.Blockers = append(p.Blockers, blockerText(b))
-	}
-	return p
-}
-
-// blockerText is "cat/97 (user task) asleep on patched hold_park".
-func blockerText(b observe.Blocker) string {
-	text := fmt.Sprintf("%s/%d (%s) %s", b.Comm, b.TID, b.Kind, b.Reason)
-	if b.Function != "" {
-		text += " " + b.Function
-	}
-	return text
-}
 
 // fillResult writes everything but the verdict into the report.
 func (x *execution) fillResult() {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -71,51 +70,6 @@ func (g *Guest) Insert(ctx context.Context, m *patch.Module, params string) erro
 		return g.orDeath(err)
 	}
 	return &Refused{Module: m.Name, Errno: errno, Words: g.kernelWords(ctx, mark)}
-}
-
-// noise are lines that a kernel logs about any out-of-tree module.
-var noise = []string{"loading out-of-tree module", "tainting kernel with", "module verification failed", "module license", "tracing and", "is a livepatch"}
-
-// Fence waits until everything that the kernel has logged so far is on the
-// timeline: until a line that it writes to the log comes back.
-func (g *Guest) Fence(ctx context.Context) error {
-	mark := g.rec.mark()
-	line := fmt.Sprintf("switchyard: fence %d", mark)
-	if err := g.Client.WriteFile(ctx, "/dev/kmsg", []byte(line+"\n")); err != nil {
-		return g.orDeath(err)
-	}
-	return g.orDeath(g.rec.wait(ctx, mark, func(e observe.Event) (bool, error) {
-		return e.KernelLog != nil && strings.Contains(e.KernelLog.Text, line), nil
-	}))
-}
-
-// WaitKernelLog waits until enough says yes to the kernel's log.
-func (g *Guest) WaitKernelLog(ctx context.Context, enough func(lines []string) bool) error {
-	mark := g.rec.mark()
-	if enough(g.KernelLog()) {
-		return nil
-	}
-	return g.orDeath(g.rec.wait(ctx, mark, func(e observe.Event) (bool, error) {
-		return e.KernelLog != nil && enough(g.KernelLog()), nil
-	}))
-}
-
-// kernelWords are the lines that the kernel logged since mark.
-func (g *Guest) kernelWords(ctx context.Context, mark int) []string {
-	if g.Fence(ctx) != nil {
-		return nil
-	}
-	var words []string
-	for _, e := range g.rec.since(mark) {
-		if e.KernelLog == nil || e.KernelLog.Facility != 0 {
-			continue
-		}
-		text := e.KernelLog.Text
-		if !slices.ContainsFunc(noise, func(n string) bool { return strings.Contains(text, n) }) {
-			words = append(words, text)
-		}
-	}
-	return words
 }
 
 // Applied is one transition as it was followed.
