@@ -26,6 +26,8 @@ func TestApplyUnderEveryLoad(t *testing.T) {
 
 		p := vm.Apply(t, "testdata/cmdline")
 		p.Expect(t, check.Complete)
+		require.NotNil(t, p.Phase(t).Rounds, "rounds cannot be counted")
+		require.GreaterOrEqual(t, *p.Phase(t).Rounds, 1, "it ended without a round")
 		require.Contains(t, vm.ReadFile(t, cmdline), "has been live patched")
 		vm.LoadsProgress(t)
 

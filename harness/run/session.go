@@ -143,6 +143,9 @@ func (g *Guest) follow(ctx context.Context, m *patch.Module, mark int, to string
 	if err != nil {
 		return nil, fmt.Errorf("follow the transition of %s: %w", m.Name, g.orDeath(err))
 	}
+	if !stalled {
+		g.awaitTrace(ctx, mark)
+	}
 	a := &Applied{Module: m, To: to, Phase: g.phase(m.Name, to)}
 	if stalled && !a.Done() {
 		if a.Blockers, err = g.Client.Blockers(ctx, functionNames(m)); err != nil {
@@ -150,6 +153,27 @@ func (g *Guest) follow(ctx context.Context, m *patch.Module, mark int, to string
 		}
 	}
 	return a, nil
+}
+
+// traceLag bounds, in host time, the wait for the kernel's own stamps of an
+// end that was seen already: they come through a buffer.
+const traceLag = time.Second
+
+// awaitTrace waits for the kernel's stamp of a transition's end since mark,
+// which comes behind the last round. Where the kernel is not traced, or the
+// stamp is lost, what was seen must do.
+func (g *Guest) awaitTrace(ctx context.Context, mark int) {
+	for _, e := range g.Timeline() {
+		if e.Watch != nil && !e.Watch.Rounds {
+			return
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, traceLag)
+	defer cancel()
+	_ = g.rec.wait(ctx, mark, func(e observe.Event) (bool, error) {
+		tr := e.Transition
+		return tr != nil && tr.Exact && tr.Edge == observe.EdgeEnd, nil
+	})
 }
 
 // phase is the newest transition of the patch called name.
