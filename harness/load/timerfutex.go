@@ -69,29 +69,43 @@ func timers(ctx context.Context, c *Counter, now func() int64) error {
 }
 
 // baton is a word that two threads wait on in turn: 0 is the first's turn, 1
-// the second's, 2 the end.
+// the second's, 2 the end. It is handed on again and again; each handing has
+// a number, from 1.
 type baton struct {
-	word uint32
-	// handed is when the last wake-up had been done, CLOCK_MONOTONIC in ns.
-	handed atomic.Int64
-	wake   func(*uint32)
+	word   uint32
+	number uint64 // of the last handing begun; only whose turn it is touches it
+	// done is the last handing whose wake-up was seen to be done. A thread can
+	// be kept from the CPU before it says so, when its partner is turns ahead:
+	// hence the numbers.
+	done atomic.Pointer[handing]
+	wake func(*uint32)
 }
 
-// pass changes the word and wakes who waits; false if it was not from.
-func (b *baton) pass(from, to uint32) bool {
+// handing is one handing on of a baton.
+type handing struct {
+	number uint64
+	at     int64 // when its wake-up had been done, CLOCK_MONOTONIC in ns
+}
+
+// pass changes the word and wakes who waits; it gives the handing's number,
+// and false if the word was not from.
+func (b *baton) pass(from, to uint32) (uint64, bool) {
+	n := b.number + 1
+	b.number = n
 	if !atomic.CompareAndSwapUint32(&b.word, from, to) {
-		return false
+		return n, false
 	}
 	b.wake(&b.word)
-	b.handed.Store(monotonic())
-	return true
+	b.done.Store(&handing{n, monotonic()})
+	return n, true
 }
 
 // patience is how long a wait for the turn may last before it is looked at.
 const patience = time.Second
 
-// await waits until the word is want; false when it is the end.
-func (b *baton) await(c *Counter, want uint32) bool {
+// await waits until the word is want, by the handing of that number; false
+// when it is the end.
+func (b *baton) await(c *Counter, want uint32, number uint64) bool {
 	for {
 		v := atomic.LoadUint32(&b.word)
 		if v == want || v == 2 {
@@ -108,8 +122,8 @@ func (b *baton) await(c *Counter, want uint32) bool {
 			}
 			// A wake-up done while we waited would have ended the wait with
 			// success, however late we got a CPU after it.
-			if at := b.handed.Load(); at > start && at <= start+int64(patience) {
-				c.Wrong("no wake-up came of one that was done %v before the wait timed out", patience-time.Duration(at-start))
+			if h := b.done.Load(); h != nil && h.number == number && h.at > start && h.at <= start+int64(patience) {
+				c.Wrong("no wake-up came of one that was done %v before the wait timed out", patience-time.Duration(h.at-start))
 			}
 		default:
 			c.Wrong("futex wait: %v", errno)
@@ -127,11 +141,13 @@ func turns(ctx context.Context, c *Counter, wake func(*uint32)) {
 		defer close(done)
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		for b.await(c, 1) {
+		for next := uint64(1); b.await(c, 1, next); {
 			other.Add(1)
-			if !b.pass(1, 0) {
+			n, ok := b.pass(1, 0)
+			if !ok {
 				return // the end
 			}
+			next = n + 1
 		}
 	}()
 	runtime.LockOSThread()
@@ -142,15 +158,16 @@ func turns(ctx context.Context, c *Counter, wake func(*uint32)) {
 		<-done
 	}()
 	for ours := uint64(1); ctx.Err() == nil; ours++ {
-		if !b.pass(0, 1) {
+		n, ok := b.pass(0, 1)
+		if !ok {
 			c.Wrong("a futex word that only its owner changes is %d", atomic.LoadUint32(&b.word))
 			return
 		}
-		if !b.await(c, 0) {
+		if !b.await(c, 0, n+1) {
 			return
 		}
-		if n := other.Load(); n != ours {
-			c.Wrong("after %d turns here the other side took %d", ours, n)
+		if theirs := other.Load(); theirs != ours {
+			c.Wrong("after %d turns here the other side took %d", ours, theirs)
 			return
 		}
 		c.Op()

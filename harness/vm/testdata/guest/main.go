@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -115,7 +116,11 @@ func listen() error {
 // echo sends back what comes in by the virtio-serial port, line by line,
 // until it reads "off".
 func echo() error {
+	// The driver hears of its ports some time after it was loaded.
 	name, err := port("org.switchyard.0")
+	for end := time.Now().Add(time.Minute); err != nil && time.Now().Before(end); name, err = port("org.switchyard.0") {
+		time.Sleep(time.Millisecond)
+	}
 	if err != nil {
 		return err
 	}
