@@ -22,12 +22,13 @@ import (
 // guest is a Serve on one end of a connection.
 type guest struct {
 	files   map[string][]byte
+	started chan struct{} // a call of "hang" is under way
 	stopped chan struct{} // a call of "hang" or "flood" was told to stop
 	hellos  atomic.Int32
 }
 
 func newGuest() *guest {
-	return &guest{files: map[string][]byte{}, stopped: make(chan struct{}, 100)}
+	return &guest{files: map[string][]byte{}, started: make(chan struct{}, 100), stopped: make(chan struct{}, 100)}
 }
 
 func (g *guest) hello() Hello {
@@ -42,6 +43,7 @@ func (g *guest) handlers() map[string]Handler {
 			return None{}, fmt.Errorf("load module x.ko: %w", syscall.Errno(errno))
 		}),
 		"hang": Answer(func(ctx context.Context, _ None) (None, error) {
+			g.started <- struct{}{}
 			<-ctx.Done()
 			g.stopped <- struct{}{}
 			return None{}, ctx.Err()
