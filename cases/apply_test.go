@@ -43,7 +43,7 @@ func TestApplyUnderEveryLoad(t *testing.T) {
 // born, it shows that one task left, and it ends with it.
 func TestTimeline(t *testing.T) {
 	harness.EachKernel(t, func(t *testing.T, k *kernels.Kit) {
-		vm := harness.Boot(t, k)
+		vm := harness.Boot(t, k, harness.Commands())
 		held := park(t, vm, "uninterruptible")
 		p := vm.Apply(t, "testdata/hold", harness.WithoutTarget(), harness.StallAfter(3*time.Second))
 		p.Expect(t, check.Stalled())

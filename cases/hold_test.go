@@ -32,7 +32,7 @@ func park(t *testing.T, vm *harness.VM, knob string) *harness.Task {
 // sleeps on, and once it is let go the transition ends.
 func TestStallNamesTheTask(t *testing.T) {
 	harness.EachKernel(t, func(t *testing.T, k *kernels.Kit) {
-		vm := harness.Boot(t, k)
+		vm := harness.Boot(t, k, harness.Commands())
 		held := park(t, vm, "uninterruptible")
 
 		p := vm.Apply(t, "testdata/hold", harness.WithoutTarget(), harness.StallAfter(5*time.Second))
@@ -51,7 +51,7 @@ func TestStallNamesTheTask(t *testing.T) {
 // back needs nobody to move, so it ends although the task still sleeps.
 func TestReversal(t *testing.T) {
 	harness.EachKernel(t, func(t *testing.T, k *kernels.Kit) {
-		vm := harness.Boot(t, k)
+		vm := harness.Boot(t, k, harness.Commands())
 		held := park(t, vm, "uninterruptible")
 
 		p := vm.Apply(t, "testdata/hold", harness.WithoutTarget(), harness.StallAfter(3*time.Second))
@@ -70,7 +70,7 @@ func TestReversal(t *testing.T) {
 // 15th round, of 0.75 to 1.75 s each, and then the transition ends.
 func TestSignalFreesSleeper(t *testing.T) {
 	harness.EachKernel(t, func(t *testing.T, k *kernels.Kit) {
-		vm := harness.Boot(t, k)
+		vm := harness.Boot(t, k, harness.Commands())
 		park(t, vm, "interruptible")
 
 		p := vm.Apply(t, "testdata/hold", harness.WithoutTarget()).Expect(t, check.Complete)

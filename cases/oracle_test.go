@@ -16,7 +16,7 @@ import (
 // its log and named as what it is.
 func TestOracle(t *testing.T) {
 	harness.EachKernel(t, func(t *testing.T, k *kernels.Kit) {
-		vm := harness.Boot(t, k, harness.AllowReport("."))
+		vm := harness.Boot(t, k, harness.Commands(), harness.AllowReport("."))
 		vm.Insert(t, "testdata/complain")
 		require.Empty(t, check.Reports(vm.KernelLogFenced(t)), "reports before anything was done")
 		for _, c := range []struct{ knob, kind, title string }{

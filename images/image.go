@@ -42,8 +42,11 @@ type File struct {
 
 // Spec says what an image holds.
 type Spec struct {
-	Kit   *kernels.Kit
-	Files []File // of one case, behind everything else
+	Kit *kernels.Kit
+	// Commands puts u-root's commands in. They are more than half of an image,
+	// all of it unpacked at every boot, and a run needs none of them.
+	Commands bool
+	Files    []File // of one case, behind everything else
 }
 
 // Image is an initramfs ready to boot.
@@ -54,9 +57,12 @@ type Image struct {
 
 // Build makes the image, or finds it made: the same content is assembled once.
 func (s Spec) Build(ctx context.Context, st *store.Store) (*Image, error) {
-	base, err := Base(ctx, st)
-	if err != nil {
-		return nil, err
+	base := ""
+	if s.Commands {
+		var err error
+		if base, err = Base(ctx, st); err != nil {
+			return nil, err
+		}
 	}
 	agent, err := Agent(ctx, st)
 	if err != nil {
@@ -81,12 +87,13 @@ func (s Spec) Build(ctx context.Context, st *store.Store) (*Image, error) {
 // segment is the second cpio archive: the kernel unpacks it over the first
 // (Documentation/driver-api/early-userspace/buffer-format.rst).
 func (s Spec) segment(agent []byte) ([]byte, error) {
-	records := []cpio.Record{cpio.StaticRecord(agent, cpio.Info{Name: "bin/guestd", Mode: cpio.S_IFREG | 0o755})}
 	files, err := s.moduleFiles()
 	if err != nil {
 		return nil, err
 	}
-	folders := map[string]bool{"bin": true}
+	files = append([]File{{Path: "bin/guestd", Mode: 0o755, Content: agent}}, files...)
+	var records []cpio.Record
+	folders := map[string]bool{}
 	for _, f := range append(files, s.Files...) {
 		for _, dir := range parents(f.Path) {
 			if !folders[dir] {
@@ -150,9 +157,12 @@ func parents(name string) []string {
 	return dirs
 }
 
-// concatenate writes base, padded to the four bytes at which the kernel looks
-// for the next archive, and segment.
+// concatenate writes base, if there is one, padded to the four bytes at which
+// the kernel looks for the next archive, and segment.
 func concatenate(out, base string, segment []byte) error {
+	if base == "" {
+		return os.WriteFile(out, segment, 0o644)
+	}
 	f, err := os.Create(out)
 	if err != nil {
 		return err

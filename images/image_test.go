@@ -71,7 +71,7 @@ func archives(t *testing.T, image string) []map[string]cpio.Record {
 
 // TestImage builds the image of each kernel and reads it back: u-root's
 // commands, the agent, the modules of its channel in load order, a case's own
-// file. A second build assembles nothing.
+// file; the same without the commands. A second build assembles nothing.
 func TestImage(t *testing.T) {
 	st, err := store.Open("")
 	require.NoError(t, err)
@@ -83,7 +83,7 @@ func TestImage(t *testing.T) {
 	for _, c := range found {
 		kit, err := catalogue.Get(t.Context(), c)
 		require.NoError(t, err)
-		spec := Spec{Kit: kit, Files: []File{{Path: "etc/case/file", Mode: 0o600, Content: []byte("content of " + t.Name())}}}
+		spec := Spec{Kit: kit, Commands: true, Files: []File{{Path: "etc/case/file", Mode: 0o600, Content: []byte("content of " + t.Name())}}}
 		image, err := spec.Build(t.Context(), st)
 		require.NoError(t, err)
 		parts := archives(t, image.Path)
@@ -125,7 +125,15 @@ func TestImage(t *testing.T) {
 		after, err := os.Stat(again.Path)
 		require.NoError(t, err)
 		require.True(t, os.SameFile(before, after), "assembled a second time though nothing changed")
+
+		spec.Commands = false
+		bare, err := spec.Build(t.Context(), st)
+		require.NoError(t, err)
+		parts = archives(t, bare.Path)
+		require.Len(t, parts, 1)
+		require.Equal(t, len(segment), len(parts[0]))
 		require.NoError(t, os.RemoveAll(filepath.Dir(image.Path)))
+		require.NoError(t, os.RemoveAll(filepath.Dir(bare.Path)))
 	}
 }
 

@@ -21,6 +21,8 @@ type agent struct {
 	problems []string // of the start
 	children *children
 	priority *priority
+	// loopback brings up lo once somebody may want it: 20 ms of a boot.
+	loopback func() error
 
 	mu     sync.Mutex
 	loads  map[int]*load.Process
@@ -32,7 +34,7 @@ type agent struct {
 
 func newAgent() *agent {
 	p := new(priority)
-	return &agent{children: newChildren(p), priority: p, loads: map[int]*load.Process{}}
+	return &agent{children: newChildren(p), priority: p, loopback: sync.OnceValue(bringUpLoopback), loads: map[int]*load.Process{}}
 }
 
 // try notes what went wrong; the host hears of it in the hello.

@@ -93,6 +93,9 @@ func (a *agent) startLoad(_ context.Context, spec load.Spec) (channel.LoadID, er
 	if len(a.loads) >= maxLoads {
 		return channel.LoadID{}, fmt.Errorf("%d loads run already", maxLoads)
 	}
+	if err := a.loopback(); err != nil {
+		return channel.LoadID{}, err
+	}
 	p, err := load.Start(spec, "/proc/self/exe", a.children)
 	if err != nil {
 		return channel.LoadID{}, err

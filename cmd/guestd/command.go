@@ -19,6 +19,9 @@ func (a *agent) runCommand(ctx context.Context, in channel.RunCommand) (channel.
 	if len(in.Argv) == 0 {
 		return out, fmt.Errorf("no command")
 	}
+	if err := a.loopback(); err != nil {
+		return out, err
+	}
 	var stdout, stderr capped
 	cmd := exec.Command(in.Argv[0], in.Argv[1:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = in.Dir, &stdout, &stderr

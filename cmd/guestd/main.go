@@ -45,12 +45,12 @@ func run() int {
 	a := newAgent()
 	a.try(mountAll())
 	a.try(loadModules(modulesList))
-	a.try(bringUpLoopback())
 	a.try(a.priority.set(false))
 	if os.Getpid() == 1 {
 		go guarded(func() { _ = a.priority.ordinarily(a.children.reap) })
 	}
 	if wantsShell() {
+		a.try(a.loopback())
 		go guarded(a.offerShell)
 	}
 	port, err := openPort(context.Background(), portName)

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bringUpLoopback gives the loads their sockets; the kernel gives lo its
+// bringUpLoopback gives loads and commands their sockets; the kernel gives lo its
 // address by itself.
 func bringUpLoopback() error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)

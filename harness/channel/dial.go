@@ -6,11 +6,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/rand"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"time"
 
@@ -60,10 +61,8 @@ func (s *stitched) Read(p []byte) (int, error) { return s.Reader.Read(p) }
 func greet(conn net.Conn) (Hello, *bufio.Reader, error) {
 	var hello Hello
 	preamble := append(make([]byte, 0, preambleSize), magic...)
-	preamble = preamble[:preambleSize]
-	if _, err := rand.Read(preamble[magicSize:]); err != nil {
-		return hello, nil, err
-	}
+	preamble = binary.LittleEndian.AppendUint64(preamble, rand.Uint64())
+	preamble = binary.LittleEndian.AppendUint64(preamble, rand.Uint64())
 	if _, err := conn.Write(preamble); err != nil {
 		return hello, nil, err
 	}

@@ -42,7 +42,8 @@ type GuestConfig struct {
 	Deadline    time.Time     // host; the machine is ended then
 	Files       []images.File // additional files of the image
 	Append      []string      // additional kernel arguments
-	Shell       bool          // a shell on the console, for a person
+	Commands    bool          // u-root's commands in /bbin
+	Shell       bool          // a shell on the console, for a person, and Commands
 	// Companion: the caller has another guest already, whose turn among the
 	// machines at once this one shares. To wait for a turn of its own while
 	// holding one could last for ever.
@@ -76,7 +77,7 @@ type Guest struct {
 // Boot starts a guest and waits for its agent. What the machine said is in
 // cfg.Dir whatever happens.
 func (y *Yard) Boot(ctx context.Context, cfg GuestConfig) (*Guest, error) {
-	image, err := images.Spec{Kit: cfg.Kit, Files: cfg.Files}.Build(ctx, y.Store)
+	image, err := images.Spec{Kit: cfg.Kit, Commands: cfg.Commands || cfg.Shell, Files: cfg.Files}.Build(ctx, y.Store)
 	if err != nil {
 		return nil, err
 	}
