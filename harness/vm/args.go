@@ -41,6 +41,9 @@ func (c Config) args(b backends) ([]string, error) {
 		args = append(args, d.Cmdline()...)
 		kargs = append(kargs, d.KArgs()...)
 	}
+	if c.incoming != nil { // told when it booted
+		return args, nil
+	}
 	kargs = append(kargs, c.Append...)
 	return append(args, "-append", strings.Join(kargs, " ")), nil
 }

@@ -80,8 +80,31 @@ type Config struct {
 	Silence time.Duration
 	// Deadline is when the machine is ended in any case; zero for never.
 	Deadline time.Time
-	// Extra devices come after the standard ones.
+	// Extra devices come after the standard ones. A fork may have others than
+	// its snapshot if they are of those that QEMU itself holds (Blob, Seed,
+	// Debugger); the guest's must be the same.
 	Extra []Device
+
+	// RAM is where the guest's memory lies.
+	RAM RAM
+	// Shift, if set, has virtual time go by instructions: each takes 2^Shift
+	// ns, waiting takes none of the host's. TCG only. With one vCPU, no
+	// channel and a Seed, what the guest does depends on its input alone.
+	// https://www.qemu.org/docs/master/devel/tcg-icount.html
+	Shift *int
+	// NoChannel leaves the virtio-serial port away, and its interrupts, which
+	// come when the host is ready.
+	NoChannel bool
+
+	incoming *Snapshot // see Ready
+}
+
+// RAM is where a guest's memory lies: the zero value is memory of QEMU's own.
+type RAM struct {
+	File string // of the size of the memory
+	// Shared: what the guest writes goes to the file. Otherwise the file stays
+	// as it is and what the guest writes is its own.
+	Shared bool
 }
 
 // withDefaults fills in the zeros, and says what cannot be.
@@ -114,8 +137,11 @@ func (c Config) withDefaults() (Config, error) {
 	if c.MemMiB < 1 {
 		bad("%d MiB of memory: must be at least 1", c.MemMiB)
 	}
-	if c.Kernel == "" {
+	if c.Kernel == "" && c.incoming == nil {
 		bad("no kernel given")
+	}
+	if c.Shift != nil && (c.Accel != TCG || *c.Shift < 0 || *c.Shift > 10) {
+		bad("virtual time by instructions needs accelerator tcg and a shift from 0 to 10, not %s and %d", c.Accel, *c.Shift)
 	}
 	for _, arg := range c.Append {
 		if strings.ContainsAny(arg, "\n\x00") {

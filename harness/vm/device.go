@@ -34,8 +34,7 @@ type backends struct{ monitor, serial, channel string }
 // when our reader is late by more than the 10 ms that the kernel's driver
 // waits, characters are lost, and with them the sense of a report. A pipe
 // packs bytes: consolePipe of them. QEMU opens pipes by name only; the names,
-// consoleName.in and .out in dir, are links to the descriptors and gone when
-// Start returns.
+// consoleName.in and .out in dir, are links to the descriptors.
 // https://www.qemu.org/docs/master/system/qemu-manpage.html (-chardev)
 func inherited(dir string) backends {
 	name := filepath.Join(dir, consoleName)
@@ -68,7 +67,7 @@ type Chipset struct{}
 
 func (Chipset) Cmdline() []string {
 	return []string{
-		"-machine", "q35,smm=off,sata=off,smbus=off,i8042=off,vmport=off",
+		"-machine", "q35,smm=off,sata=off,smbus=off,i8042=off,vmport=off,memory-backend=ram",
 		"-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off",
 		"-nodefaults", "-no-user-config",
 		"-display", "none",
@@ -88,6 +87,9 @@ func (Chipset) KArgs() []string {
 type Execution struct {
 	Accel Accel
 	Major int // of QEMU's version
+	// Virtual time: see Config.Shift.
+	Virtual bool
+	Shift   int
 }
 
 func (e Execution) Cmdline() []string {
@@ -95,7 +97,7 @@ func (e Execution) Cmdline() []string {
 		return []string{"-accel", "kvm", "-cpu", "host"}
 	}
 	accel := "tcg"
-	if e.Major < 10 {
+	if e.Major < 10 || e.Virtual {
 		// Multi-threaded TCG of 7.2 executes stale int3 bytes after the
 		// kernel patched its text: 7 of 14 boots oopsed. On 10: 0 of 8.
 		accel = "tcg,thread=single"
@@ -103,7 +105,11 @@ func (e Execution) Cmdline() []string {
 	// Kernels clear and copy memory with rep stosb and rep movsb where the
 	// CPU is said to do so fast. TCG does it a byte at a time: a boot costs 8 %
 	// less when they take the 8-byte way of other CPUs.
-	return []string{"-accel", accel, "-cpu", "max,-erms,-fsrm"}
+	args := []string{"-accel", accel, "-cpu", "max,-erms,-fsrm"}
+	if e.Virtual {
+		args = append(args, "-icount", fmt.Sprintf("shift=%d,sleep=off", e.Shift))
+	}
+	return args
 }
 
 func (Execution) KArgs() []string {
@@ -120,11 +126,28 @@ func (Execution) KArgs() []string {
 	}
 }
 
-// Size is the number of virtual CPUs and the memory.
-type Size struct{ CPUs, MemMiB int }
+// Size is the number of virtual CPUs and the memory. The memory has a name,
+// by which a snapshot's device state knows it.
+type Size struct {
+	CPUs, MemMiB int
+	RAM          RAM
+	Major        int // of QEMU's version
+}
 
 func (s Size) Cmdline() []string {
-	return []string{"-smp", strconv.Itoa(s.CPUs), "-m", strconv.Itoa(s.MemMiB)}
+	object := fmt.Sprintf("memory-backend-ram,id=ram,size=%dM", s.MemMiB)
+	if s.RAM.File != "" {
+		object = fmt.Sprintf("memory-backend-file,id=ram,size=%dM,mem-path=%s", s.MemMiB, strings.ReplaceAll(s.RAM.File, ",", ",,"))
+		switch {
+		case s.RAM.Shared:
+			object += ",share=on"
+		case s.Major >= 9: // the file is opened for reading only
+			object += ",share=off,readonly=on,rom=off"
+		default:
+			object += ",share=off"
+		}
+	}
+	return []string{"-smp", strconv.Itoa(s.CPUs), "-m", strconv.Itoa(s.MemMiB), "-object", object}
 }
 
 func (Size) KArgs() []string { return nil }
@@ -199,6 +222,43 @@ func (Kernel) KArgs() []string {
 	}
 }
 
+// Incoming has the machine wait for a snapshot's device state, see Ready; or,
+// with a URI, load it at once, with its memory elsewhere if Mapped.
+type Incoming struct {
+	URI    string
+	Mapped bool
+}
+
+func (i Incoming) Cmdline() []string {
+	if i.URI == "" {
+		return []string{"-incoming", "defer"}
+	}
+	var args []string
+	if i.Mapped {
+		args = []string{"-global", "migration.x-ignore-shared=on"}
+	}
+	return append(args, "-incoming", i.URI)
+}
+
+func (Incoming) KArgs() []string { return nil }
+
+// Seed fixes the random numbers that QEMU gives to the guest.
+type Seed uint64
+
+func (s Seed) Cmdline() []string { return []string{"-seed", strconv.FormatUint(uint64(s), 10)} }
+func (Seed) KArgs() []string     { return nil }
+
+// Blob is a file that the guest finds by Name below
+// /sys/firmware/qemu_fw_cfg/by_name; names begin with "opt/".
+// https://www.qemu.org/docs/master/specs/fw_cfg.html
+type Blob struct{ Name, File string }
+
+func (b Blob) Cmdline() []string {
+	return []string{"-fw_cfg", "name=" + b.Name + ",file=" + strings.ReplaceAll(b.File, ",", ",,")}
+}
+
+func (Blob) KArgs() []string { return nil }
+
 // Debugger lets gdb attach: `target remote ADDRESS`. With Paused the guest
 // waits for it at its first instruction.
 type Debugger struct {
@@ -219,16 +279,38 @@ func (Debugger) KArgs() []string { return nil }
 // devices is the standard machine. The order is part of a snapshot's
 // identity: new ones go to the end.
 func (c Config) devices(b backends) []Device {
-	return append([]Device{
+	list := append(c.hardware(b), c.software(b)...)
+	return append(list, c.Extra...)
+}
+
+// hardware is what must be the same in a snapshot and its forks.
+func (c Config) hardware(b backends) []Device {
+	execution := Execution{Accel: c.Accel, Major: c.QEMU.Major()}
+	if c.Shift != nil {
+		execution.Virtual, execution.Shift = true, *c.Shift
+	}
+	list := []Device{
 		Chipset{},
-		Execution{Accel: c.Accel, Major: c.QEMU.Major()},
-		Size{CPUs: c.CPUs, MemMiB: c.MemMiB},
+		execution,
+		Size{CPUs: c.CPUs, MemMiB: c.MemMiB, RAM: c.RAM, Major: c.QEMU.Major()},
 		Monitor{Backend: b.monitor},
 		SerialConsole{Backend: b.serial},
-		ChannelPort{Backend: b.channel},
-		Panic{},
-		Kernel{Image: c.Kernel, Initrd: c.Initrd},
-	}, c.Extra...)
+	}
+	if !c.NoChannel {
+		list = append(list, ChannelPort{Backend: b.channel})
+	}
+	return append(list, Panic{})
+}
+
+// software is what a machine starts from.
+func (c Config) software(b backends) []Device {
+	if s := c.incoming; s != nil {
+		if b == byHand {
+			return []Device{Incoming{URI: streamURI(c.QEMU, filepath.Join(s.Dir, stateFile), "<"), Mapped: s.Mapped}}
+		}
+		return []Device{Incoming{}}
+	}
+	return []Device{Kernel{Image: c.Kernel, Initrd: c.Initrd}}
 }
 
 func (c Config) String() string {

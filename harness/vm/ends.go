@@ -21,17 +21,16 @@ type ends struct {
 	monitor, channel net.Conn
 	screen, keyboard *os.File   // what the console says, and hears
 	theirs           []*os.File // descriptors 3 and up, see inherited
-	links            []string
 }
 
-// openEnds makes them, and the names of the console's pipes in dir.
+// openEnds makes them, and the names of the console's pipes in dir, which may
+// go once QEMU has opened them.
 func openEnds(dir string) (e *ends, err error) {
 	e = &ends{}
 	defer func() {
 		if err != nil {
 			e.closeOurs()
 			e.closeTheirs()
-			e.unlink()
 		}
 	}()
 	if e.monitor, err = e.socket("monitor"); err != nil {
@@ -66,19 +65,10 @@ func (e *ends) pass(dir, suffix string, f *os.File) error {
 	fd := 3 + len(e.theirs)
 	e.theirs = append(e.theirs, f)
 	link := filepath.Join(dir, consoleName+"."+suffix)
-	_ = os.Remove(link) // of one that was killed in this very moment
 	if err := os.Symlink(fmt.Sprintf("/proc/self/fd/%d", fd), link); err != nil {
 		return fmt.Errorf("console pipe: %w", err)
 	}
-	e.links = append(e.links, link)
 	return nil
-}
-
-// unlink removes the names, once QEMU has opened them or never will.
-func (e *ends) unlink() {
-	for _, link := range e.links {
-		_ = os.Remove(link)
-	}
 }
 
 // socket makes a connected pair and gives our end.

@@ -16,7 +16,6 @@ import (
 	"github.com/hashicorp/go-multierror"
 
 	"github.com/switchyard-project/switchyard/harness/vm/qmp"
-	"github.com/switchyard-project/switchyard/kernels/guard"
 )
 
 // Sizes of the logs, in bytes; the beginning and the end are kept. The serial
@@ -29,16 +28,14 @@ const (
 // Machine is a QEMU that Start started. Its methods may be called from
 // several goroutines at once.
 type Machine struct {
+	*process
 	cfg     Config
 	start   time.Time
-	child   *guard.Child
 	pid     int
 	wrapper time.Duration // the CPU time that is not QEMU's
-	ends    *ends
 	monitor *qmp.Monitor
 	console *Console
 	channel net.Conn
-	stderr  *stderrTail
 	logs    []*evidenceFile
 
 	signs    atomic.Uint64 // signs of life so far
@@ -64,27 +61,32 @@ func Start(ctx context.Context, cfg Config) (*Machine, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
-	argv, err := Args(cfg)
+	start := time.Now()
+	p, err := spawn(ctx, cfg)
 	if err != nil {
-		return nil, fmt.Errorf("machine: %w", err)
+		return nil, err
 	}
+	return take(ctx, cfg, p, start)
+}
+
+// take makes a machine of p and waits until its monitor answers.
+func take(ctx context.Context, cfg Config, p *process, start time.Time) (*Machine, error) {
 	m := &Machine{
-		cfg: cfg, start: time.Now(),
+		cfg: cfg, start: start, process: p,
 		kill: make(chan error, 1), done: make(chan struct{}),
 	}
-	if err := m.launch(ctx, argv); err != nil {
+	if err := m.openLogs(); err != nil {
+		p.close()
 		return nil, err
 	}
 	events, _ := m.monitor.Events(context.WithoutCancel(ctx)) // before Connect: not one is missed
 	go m.console.read()
-	exited := make(chan error, 1)
-	go func() { exited <- m.child.Wait() }()
-	m.pid = m.child.Pid()
-	m.wrapper = cpuTime(m.child.Process.Pid)
-	go m.watch(ctx, events, exited)
+	m.pid = p.child.Pid()
+	m.wrapper = cpuTime(p.child.Process.Pid)
+	go m.watch(ctx, events, p.exited)
 
 	// The monitor answers when all that the command line names is open.
-	defer m.ends.unlink()
+	defer p.scratch()
 	greeting, cancel := context.WithTimeout(ctx, qmp.DefaultTimeout)
 	defer cancel()
 	if _, err := m.monitor.ConnectContext(greeting); err != nil {
@@ -98,8 +100,8 @@ func Start(ctx context.Context, cfg Config) (*Machine, error) {
 	return m, nil
 }
 
-// launch makes the logs and the connections and starts the process.
-func (m *Machine) launch(ctx context.Context, argv []string) (err error) {
+// openLogs makes the logs and has the connections write them.
+func (m *Machine) openLogs() (err error) {
 	defer func() {
 		if err != nil {
 			m.closeLogs()
@@ -124,34 +126,11 @@ func (m *Machine) launch(ctx context.Context, argv []string) (err error) {
 	if err != nil {
 		return err
 	}
-	m.stderr = &stderrTail{file: words}
-
-	ends, err := openEnds(m.cfg.Dir)
-	if err != nil {
-		return err
-	}
-	m.ends = ends
-	defer ends.closeTheirs()
-	defer func() {
-		if err != nil {
-			ends.closeOurs()
-			ends.unlink()
-		}
-	}()
-	m.monitor = qmp.New(ends.monitor)
+	m.stderr.keepIn(words)
+	m.monitor = qmp.New(m.ends.monitor)
 	m.monitor.Log = &qmp.Log{W: messages, Start: m.start}
-	m.console = newConsole(ends.screen, ends.keyboard, m.start, serial, m.Touch)
-	m.channel = ends.channel
-
-	// Not ctx: how a machine ends is decided in one place, watch.
-	m.child, err = guard.Command(context.WithoutCancel(ctx), ends.theirs, argv[0], argv[1:]...)
-	if err != nil {
-		return err
-	}
-	m.child.Stdout, m.child.Stderr = m.stderr, m.stderr
-	if err := m.child.Start(); err != nil {
-		return fmt.Errorf("start QEMU: %w", err)
-	}
+	m.console = newConsole(m.ends.screen, m.ends.keyboard, m.start, serial, m.Touch)
+	m.channel = m.ends.channel
 	return nil
 }
 

@@ -68,8 +68,8 @@ func peakRSS(pid int) int64 {
 
 // stderrTail passes QEMU's own words on to a file and keeps the last of them.
 type stderrTail struct {
-	file *evidenceFile
 	mu   sync.Mutex
+	file *evidenceFile // nil: nobody keeps it yet
 	last []byte
 }
 
@@ -82,7 +82,18 @@ func (t *stderrTail) Write(p []byte) (int, error) {
 	if over := len(t.last) - keptStderr; over > 0 {
 		t.last = append([]byte{}, t.last[over:]...)
 	}
+	if t.file == nil {
+		return len(p), nil
+	}
 	return t.file.Write(p)
+}
+
+// keepIn has everything written to f, what came before as well.
+func (t *stderrTail) keepIn(f *evidenceFile) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.file = f
+	_, _ = f.Write(t.last)
 }
 
 func (t *stderrTail) String() string {
