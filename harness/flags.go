@@ -27,6 +27,7 @@ var settings struct {
 	smp         int
 	mem         int
 	keep        bool
+	cold        bool
 	artifacts   string // SWITCHYARD_ARTIFACTS; the flag -artifacts is go test's own since Go 1.26
 	bootTimeout time.Duration
 }
@@ -40,6 +41,7 @@ func init() {
 	flag.IntVar(&s.smp, "smp", number("SMP"), "vCPUs of a guest (default: by kernel and accelerator)")
 	flag.IntVar(&s.mem, "mem", number("MEM"), "memory of a guest in MiB (default: 512)")
 	flag.BoolVar(&s.keep, "keep", truth("KEEP"), "keep the artifacts of tests that pass")
+	flag.BoolVar(&s.cold, "cold", truth("COLD"), "boot every guest instead of forking snapshots")
 	s.artifacts = env("ARTIFACTS", "")
 	flag.DurationVar(&s.bootTimeout, "boot-timeout", duration("BOOT_TIMEOUT"), "wall time for a guest to boot (default: 3m)")
 }

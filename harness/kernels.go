@@ -20,7 +20,7 @@ const grace = 20 * time.Second
 
 // shared is the yard of this test binary.
 var shared = sync.OnceValues(func() (*run.Yard, error) {
-	return run.NewYard(run.Options{QEMU: settings.qemu, Accel: settings.accel, VMs: settings.vms})
+	return run.NewYard(run.Options{QEMU: settings.qemu, Accel: settings.accel, VMs: settings.vms, Prefork: true})
 })
 
 func yard(t testing.TB) *run.Yard {
@@ -63,7 +63,7 @@ func EachKernel(t *testing.T, test func(t *testing.T, k *kernels.Kit)) {
 	for _, c := range found {
 		t.Run(c.Release, func(t *testing.T) {
 			t.Parallel()
-			kit, err := y.Catalogue.Get(testContext(t), c)
+			kit, err := y.Kit(testContext(t), c)
 			if err != nil {
 				t.Fatal(fetchError(ctx, c.Release, err))
 			}

@@ -47,6 +47,7 @@ type options struct {
 	config  run.GuestConfig
 	loads   []load.Spec
 	allowed []*regexp.Regexp
+	before  before
 }
 
 // Option changes how Boot boots.
@@ -69,6 +70,10 @@ func Load(specs ...string) Option {
 // and Start: /bbin/NAME. Without them it boots faster.
 func Commands() Option { return func(_ testing.TB, o *options) { o.config.Commands = true } }
 
+// Cold boots the guest instead of forking a snapshot of one that has booted:
+// for cases about the kernel's start.
+func Cold() Option { return func(_ testing.TB, o *options) { o.config.Cold = true } }
+
 // CPUs gives the guest n vCPUs, whatever -smp says.
 func CPUs(n int) Option { return func(_ testing.TB, o *options) { o.config.CPUs = n } }
 
@@ -88,7 +93,7 @@ func AllowReport(pattern string) Option {
 func Boot(t testing.TB, k *kernels.Kit, opts ...Option) *VM {
 	t.Helper()
 	v := &VM{Kit: k, yard: yard(t), ctx: testContext(t)}
-	v.options.config = run.GuestConfig{Kit: k, CPUs: settings.smp, MemMiB: settings.mem, BootTimeout: settings.bootTimeout}
+	v.options.config = run.GuestConfig{Kit: k, CPUs: settings.smp, MemMiB: settings.mem, BootTimeout: settings.bootTimeout, Cold: settings.cold}
 	for _, o := range opts {
 		o(t, &v.options)
 	}
@@ -97,11 +102,16 @@ func Boot(t testing.TB, k *kernels.Kit, opts ...Option) *VM {
 		v.options.config.Deadline = d
 	}
 	v.options.config.Companion = !first(t)
+	v.options.config.Layer = v.layer(t)
 	guest, err := v.yard.Boot(v.ctx, v.options.config)
 	if err != nil {
 		t.Fatalf("%+v\nevidence: %s", fetchError(v.ctx, k.Release, err), v.options.config.Dir)
 	}
 	v.Guest = guest
+	t.Logf("%s: %s, %d ms", k.Release, guest.Origin.Title(), guest.StartWall.Milliseconds())
+	for _, f := range guest.Origin.Failures {
+		t.Logf("%s: a snapshot was of no use: %s", k.Release, f)
+	}
 	t.Cleanup(func() { v.finish(t) })
 	for _, s := range v.options.loads {
 		v.startLoad(t, s)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/switchyard-project/switchyard/harness/channel"
 	"github.com/switchyard-project/switchyard/harness/load"
+	"github.com/switchyard-project/switchyard/harness/observe/sampler"
 )
 
 // agent is what outlasts sessions.
@@ -21,6 +22,8 @@ type agent struct {
 	problems []string // of the start
 	children *children
 	priority *priority
+	// facts are the part of the hello that stays.
+	facts func() channel.Hello
 	// loopback brings up lo once somebody may want it: 20 ms of a boot.
 	loopback func() error
 
@@ -28,13 +31,15 @@ type agent struct {
 	loads  map[int]*load.Process
 	nextID int
 
+	ring     int // size of a watch's
 	watching sync.Mutex
 	watch    *watch // nil: nobody watches
+	gate     sampler.Gate
 }
 
 func newAgent() *agent {
 	p := new(priority)
-	return &agent{children: newChildren(p), priority: p, loopback: sync.OnceValue(bringUpLoopback), loads: map[int]*load.Process{}}
+	return &agent{children: newChildren(p), priority: p, facts: sync.OnceValue(facts), loopback: sync.OnceValue(bringUpLoopback), loads: map[int]*load.Process{}, ring: ringSize}
 }
 
 // try notes what went wrong; the host hears of it in the hello.
@@ -66,8 +71,29 @@ var capabilities = []struct{ name, file string }{
 	{"userfaultfd", "/proc/sys/vm/unprivileged_userfaultfd"},
 }
 
-func (a *agent) hello() channel.Hello {
-	h := channel.Hello{Capabilities: map[string]bool{}, Config: map[string]string{}, UptimeNS: monotonic(), Problems: a.problems}
+// hello answers a greeting. The first answer of a fork is waited for, and
+// what it needs is done before the save: only what may differ is said again,
+// and the watchers stand still until they are asked for.
+func (a *agent) hello(g channel.Greeting) channel.Hello {
+	h := a.facts()
+	switch {
+	case g.Parking():
+		a.gate.Shut()
+		a.try(openRandom())
+	case g.Wall > 0:
+		h = channel.Hello{Release: h.Release, BootID: h.BootID}
+		if err := wake(g); err != nil {
+			h.Problems = []string{err.Error()}
+		}
+	default:
+		h.Problems = a.problems
+	}
+	h.UptimeNS = monotonic()
+	return h
+}
+
+func facts() channel.Hello {
+	h := channel.Hello{Capabilities: map[string]bool{}, Config: map[string]string{}}
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {
 		h.Release, h.Machine = unix.ByteSliceToString(u.Release[:]), unix.ByteSliceToString(u.Machine[:])

@@ -52,12 +52,12 @@ func (a *agent) handlers() map[string]channel.Handler {
 		"file.remove": channel.Answer(removeFile),
 		"put":         {Upload: true, Do: putFile},
 		"get":         channel.Download(getFile),
+		"signal":      channel.Answer(signalTask),
 		"load.start":  channel.Answer(a.startLoad),
 		"load.stop":   channel.Answer(a.stopLoad),
 		"load.stats": channel.Answer(func(context.Context, none) (channel.LoadReading, error) {
 			return channel.LoadReading{T: monotonic(), Loads: a.readLoads()}, nil
 		}),
-		"random.reseed": channel.Answer(reseed),
 		"power.off": channel.Answer(func(context.Context, none) (none, error) {
 			return none{}, a.powerOff()
 		}),

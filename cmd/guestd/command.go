@@ -38,7 +38,11 @@ func (a *agent) runCommand(ctx context.Context, in channel.RunCommand) (channel.
 	if err := a.children.Start(cmd); err != nil {
 		return out, err
 	}
-	defer context.AfterFunc(ctx, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })()
+	defer context.AfterFunc(ctx, func() {
+		if !errors.Is(context.Cause(ctx), channel.ErrForked) {
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		}
+	})()
 	err := a.children.Wait(cmd)
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {

@@ -49,6 +49,13 @@ func run() int {
 	if os.Getpid() == 1 {
 		go guarded(func() { _ = a.priority.ordinarily(a.children.reap) })
 	}
+	if wantsMailbox() {
+		a.ring = mailboxRing
+		if err := a.serveMailbox(); err != nil {
+			return a.fail(fmt.Errorf("serve the mailbox: %w", err))
+		}
+		return 0
+	}
 	if wantsShell() {
 		a.try(a.loopback())
 		go guarded(a.offerShell)

@@ -78,6 +78,7 @@ func (a *agent) watchOf(in channel.WatchOptions) (*watch, error) {
 	// One at a time: they share the tracing instance and the priority.
 	a.watching.Lock()
 	defer a.watching.Unlock()
+	a.gate.Open()
 	if in.Since > 0 {
 		if a.watch == nil {
 			return nil, errors.New("no watch runs")
@@ -96,7 +97,7 @@ func (a *agent) watchOf(in channel.WatchOptions) (*watch, error) {
 
 func (a *agent) newWatch(in channel.WatchOptions) *watch {
 	ctx, cancel := context.WithCancel(context.Background())
-	w := &watch{ring: sampler.NewRing(ringSize), ctx: ctx, cancel: cancel, failed: make(chan error, 1)}
+	w := &watch{ring: sampler.NewRing(a.ring), ctx: ctx, cancel: cancel, failed: make(chan error, 1)}
 	// From here on, or a record between the first event and the log's first
 	// read would be missed. A kernel without /dev/kmsg is watched without.
 	kmsg, _ := sampler.OpenKernelLog()
@@ -106,7 +107,7 @@ func (a *agent) newWatch(in channel.WatchOptions) *watch {
 	w.done.Go(func() {
 		defer confess()
 		err := sampler.Watch(ctx, sampler.Options{
-			Period: time.Duration(in.PeriodNS), Functions: in.Functions, NoRounds: in.NoRounds,
+			Period: time.Duration(in.PeriodNS), Functions: in.Functions, NoRounds: in.NoRounds, Gate: &a.gate,
 			BlockersAfter: time.Duration(in.BlockersAfterNS), BlockersEvery: time.Duration(in.BlockersEveryNS),
 		}, first)
 		if err != nil && ctx.Err() == nil {
@@ -126,6 +127,25 @@ func (a *agent) newWatch(in channel.WatchOptions) *watch {
 		})
 	}
 	return w
+}
+
+// first waits for the event with which a watch begins.
+func (w *watch) first() (observe.Event, error) {
+	ctx, cancel := context.WithCancelCause(w.ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case err := <-w.failed:
+			w.failed <- err // for a later reader as well
+			cancel(err)
+		case <-ctx.Done():
+		}
+	}()
+	events, _, err := w.ring.Next(ctx, 0, make([]observe.Event, 0, 1))
+	if err != nil {
+		return observe.Event{}, context.Cause(ctx)
+	}
+	return events[0], nil
 }
 
 // endWatch stops w if it is still the one that runs.
@@ -151,6 +171,7 @@ func (a *agent) readLoadsEvery(ctx context.Context, every time.Duration, emit fu
 	for {
 		select {
 		case <-tick.C:
+			a.gate.Wait(ctx)
 		case <-ctx.Done():
 			return
 		}

@@ -113,13 +113,15 @@ func TestReportsAreValid(t *testing.T) {
 		{},
 		{Runs: []report.Run{{}}},
 		{Runs: []report.Run{{
-			Verdict: "complete", Expected: "complete", Seed: &seed,
+			Verdict: "complete", Expected: "complete", Seed: &seed, Deterministic: &report.Deterministic{Seed: seed},
 			Patch:      report.Patch{Functions: []report.Function{{}}},
 			Transition: report.Transition{Apply: phase, Revert: phase},
 			Stack:      []report.Stacked{{Apply: phase}},
 			Blockers:   []report.Blocker{{Stack: []string{"f+0x1/0x2"}}},
+			Futures:    []report.Future{{Blockers: []report.Blocker{{}}}},
 			Load:       []report.Load{{}}, LogReports: []report.LogReport{{}}, Steps: []report.Step{{}},
 		}}},
+		{Searches: []report.Search{{}, {Verdicts: []report.Found{{Seeds: []int64{seed}}}}}},
 	} {
 		var text bytes.Buffer
 		require.NoError(t, r.WriteJSON(&text))

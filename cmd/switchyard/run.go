@@ -65,10 +65,13 @@ func (f *machineFlags) guest() run.GuestConfig {
 // runFlags are the flags of `switchyard run`.
 type runFlags struct {
 	machineFlags
+	seedFlags
+	futuresFlag
 	kernel, load, format, artifacts, expect string
 	with                                    []string
 	stallAfter                              time.Duration
 	vms                                     int
+	cold                                    bool
 }
 
 func runCommand() *cobra.Command {
@@ -95,11 +98,14 @@ stacked in order.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
 	}
 	f.machineFlags.register(cmd)
+	f.seedFlags.register(cmd)
+	f.futuresFlag.register(cmd)
 	cmd.Flags().StringVar(&f.kernel, "kernel", "6.1,6.12", "kernels: a version, an exact release, a comma list, all, lts")
 	cmd.Flags().StringVar(&f.load, "load", "", "loads, as name[=N],…, or none (default: by the patched object); there are "+strings.Join(load.Names(), ", "))
 	cmd.Flags().StringArrayVar(&f.with, "with", nil, "module to load before the patch: a folder, a .c file or a .ko; may be repeated")
 	cmd.Flags().DurationVar(&f.stallAfter, "stall-after", run.DefaultStallAfter, "guest time after which a transition counts as stalled")
 	cmd.Flags().StringVar(&f.expect, "expect", string(check.VerdictComplete), "the verdict that is as it should be")
+	cmd.Flags().BoolVar(&f.cold, "cold", false, "boot the guest instead of forking a snapshot of one that has booted")
 	cmd.Flags().StringVar(&f.format, "format", "text", "text or json")
 	cmd.Flags().StringVar(&f.artifacts, "artifacts", "", "folder for logs, timelines and report.json (default: one in the cache, if something is not as expected)")
 	cmd.Flags().IntVar(&f.vms, "vms", 0, "machines at once over all processes (default: half the cores with KVM, all with TCG)")
@@ -112,6 +118,7 @@ stacked in order.`,
 type input struct {
 	patches, with []*patch.Source
 	loads         []load.Spec
+	futures       []string
 }
 
 func (f *runFlags) open(args []string) (*input, error) {
@@ -130,13 +137,16 @@ func (f *runFlags) open(args []string) (*input, error) {
 	if !slices.Contains(check.Verdicts, check.Verdict(f.expect)) {
 		return nil, usageError{fmt.Errorf("-expect %s: must be one of %v", f.expect, check.Verdicts)}
 	}
-	in := &input{}
+	futures, err := f.futuresFlag.names(f.deterministic)
+	if err != nil {
+		return nil, err
+	}
+	in := &input{futures: futures}
 	switch f.load {
 	case "":
 	case "none":
 		in.loads = []load.Spec{}
 	default:
-		var err error
 		if in.loads, err = load.ParseSpec(f.load); err != nil {
 			return nil, usageError{fmt.Errorf("-load: %w", err)}
 		}
@@ -159,6 +169,9 @@ func (f *runFlags) open(args []string) (*input, error) {
 }
 
 func (f *runFlags) run(cmd *cobra.Command, args []string) error {
+	if err := f.seedFlags.check(cmd, &f.machineFlags); err != nil {
+		return err
+	}
 	in, err := f.open(args)
 	if err != nil {
 		return err
@@ -179,12 +192,19 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 
-	r, err := f.runAll(ctx, y, scr, cmd, in, found, dir)
+	runAll := f.runAll
+	if f.seeds > 0 {
+		runAll = f.search
+	}
+	r, err := runAll(ctx, y, scr, cmd, in, found, dir)
 	if cause := context.Cause(ctx); cause != nil {
 		drop()
 		return cause
 	}
 	done()
+	if f.seeds > 0 {
+		return f.showSearch(cmd, r, dir, drop, err)
+	}
 	asExpected := err == nil && !slices.ContainsFunc(r.Runs, func(run report.Run) bool { return !run.AsExpected() })
 	switch {
 	case asExpected && f.artifacts == "":
@@ -221,7 +241,7 @@ func (f *runFlags) runAll(ctx context.Context, y *run.Yard, scr *screen, cmd *co
 			p := f.plan(cmd, c, in)
 			p.Dir = p.DirFor(dir)
 			p.Step = func(what string) { scr.step(c.Release, what) }
-			results[i], errs[i] = y.Run(ctx, p)
+			results[i], errs[i] = f.one(ctx, y, p)
 			if errs[i] != nil && results[i].Booted() {
 				errs[i] = fmt.Errorf("%s: %w; evidence: %s", c.Release, errs[i], p.Dir)
 			}
@@ -247,23 +267,31 @@ func (f *runFlags) runAll(ctx context.Context, y *run.Yard, scr *screen, cmd *co
 	return r, failed.ErrorOrNil()
 }
 
+// start is how the guest of a run starts.
+func (f *runFlags) start() run.GuestConfig {
+	g := f.guest()
+	g.Cold = f.cold
+	return g
+}
+
 func (f *runFlags) plan(cmd *cobra.Command, c kernels.Candidate, in *input) run.Plan {
 	return run.Plan{
 		Kernel: c, Selector: f.kernel,
 		Patches: in.patches, With: in.with, Loads: in.loads,
-		Guest: f.guest(), StallAfter: f.stallAfter,
-		Expected: check.Verdict(f.expect),
-		Repro:    again(cmd, c.Release),
+		Guest: f.start(), StallAfter: f.stallAfter,
+		Expected: check.Verdict(f.expect), Futures: in.futures,
+		Repro: again(cmd, c.Release, f.words(f.seed)...),
 	}
 }
 
 // again is the command line that does the same run on one kernel: the flags
-// as they were given, less those that only say where and how to report.
-func again(cmd *cobra.Command, release string) string {
+// as they were given, less those that only say where and how to report, and
+// those of seeds, which more names.
+func again(cmd *cobra.Command, release string, more ...string) string {
 	words := append([]string{"switchyard", "run"}, cmd.Flags().Args()...)
 	cmd.Flags().Visit(func(flag *pflag.Flag) {
 		switch flag.Name {
-		case "kernel", "artifacts", "format", "vms":
+		case "kernel", "artifacts", "format", "vms", "deterministic", "seed", "seeds":
 			return
 		}
 		values := []string{flag.Value.String()}
@@ -274,7 +302,7 @@ func again(cmd *cobra.Command, release string) string {
 			words = append(words, "-"+flag.Name, v)
 		}
 	})
-	words = append(words, "-kernel", release)
+	words = append(append(words, more...), "-kernel", release)
 	for i, w := range words {
 		words[i] = shellescape.Quote(w)
 	}

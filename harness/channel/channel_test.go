@@ -31,7 +31,7 @@ func newGuest() *guest {
 	return &guest{files: map[string][]byte{}, started: make(chan struct{}, 100), stopped: make(chan struct{}, 100)}
 }
 
-func (g *guest) hello() Hello {
+func (g *guest) hello(Greeting) Hello {
 	g.hellos.Add(1)
 	return Hello{Release: "6.1.0-test", Capabilities: map[string]bool{"livepatch": true}}
 }

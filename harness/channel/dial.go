@@ -13,6 +13,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/yamux"
@@ -24,6 +25,7 @@ import (
 // them run at once.
 type Client struct {
 	hello   Hello
+	conn    *parkable
 	session *yamux.Session
 	slots   chan struct{}
 }
@@ -32,8 +34,17 @@ type Client struct {
 // ctx lets it; a guest that is still booting finds the question waiting. The
 // client owns conn from now on, also when Dial fails.
 func Dial(ctx context.Context, conn net.Conn) (*Client, error) {
+	return DialFork(ctx, conn, Greeting{})
+}
+
+// DialFork is Dial to a guest that is a fork, which takes the greeting's wall
+// clock and entropy before it says hello. A zero Nonce is chosen here.
+func DialFork(ctx context.Context, conn net.Conn, greeting Greeting) (*Client, error) {
+	if greeting.Nonce == ([16]byte{}) {
+		greeting.Nonce = nonce()
+	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	hello, in, err := greet(conn)
+	hello, in, err := greet(conn, greeting.preamble())
 	if !stop() || ctx.Err() != nil {
 		conn.Close()
 		return nil, fmt.Errorf("wait for the guest's hello: %w", context.Cause(ctx))
@@ -42,12 +53,19 @@ func Dial(ctx context.Context, conn net.Conn) (*Client, error) {
 		conn.Close()
 		return nil, fmt.Errorf("wait for the guest's hello: %w", err)
 	}
-	session, err := yamux.Client(&stitched{Reader: &guard{r: in}, Conn: conn}, muxConfig())
+	held := &parkable{Conn: conn}
+	session, err := yamux.Client(&stitched{Reader: &guard{r: in}, Conn: held}, muxConfig())
 	if err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("open the channel: %w", err)
 	}
-	return &Client{hello: hello, session: session, slots: make(chan struct{}, MaxCalls)}, nil
+	return &Client{hello: hello, conn: held, session: session, slots: make(chan struct{}, MaxCalls)}, nil
+}
+
+func nonce() (n [16]byte) {
+	binary.LittleEndian.PutUint64(n[:], rand.Uint64())
+	binary.LittleEndian.PutUint64(n[8:], rand.Uint64())
+	return n
 }
 
 // stitched is a connection whose beginning was read through a buffer.
@@ -58,11 +76,8 @@ type stitched struct {
 
 func (s *stitched) Read(p []byte) (int, error) { return s.Reader.Read(p) }
 
-func greet(conn net.Conn) (Hello, *bufio.Reader, error) {
+func greet(conn net.Conn, preamble []byte) (Hello, *bufio.Reader, error) {
 	var hello Hello
-	preamble := append(make([]byte, 0, preambleSize), magic...)
-	preamble = binary.LittleEndian.AppendUint64(preamble, rand.Uint64())
-	preamble = binary.LittleEndian.AppendUint64(preamble, rand.Uint64())
 	if _, err := conn.Write(preamble); err != nil {
 		return hello, nil, err
 	}
@@ -117,7 +132,47 @@ func (c *Client) Done() <-chan struct{} { return c.session.CloseChan() }
 
 // Close ends the session and closes the connection. The guest keeps its
 // modules and loads, and waits for the next session.
-func (c *Client) Close() error { return c.session.Close() }
+func (c *Client) Close() error {
+	err := c.session.Close()
+	if c.conn.parked.Load() {
+		return c.conn.Conn.Close()
+	}
+	return err
+}
+
+// parkable is a connection that can outlive the session on it.
+type parkable struct {
+	net.Conn
+	parked atomic.Bool
+}
+
+func (p *parkable) Close() error {
+	if p.parked.Load() {
+		return p.SetReadDeadline(time.Unix(1, 0)) // the session's reader lets go
+	}
+	return p.Conn.Close()
+}
+
+// Park ends the session and leaves the connection open, so that a snapshot
+// taken now has neither a session to end nor a host that went away: both are
+// half of a fork's first answer. It returns when the guest has let go.
+func (c *Client) Park(ctx context.Context) error {
+	c.conn.parked.Store(true)
+	if err := c.session.Close(); err != nil {
+		return err
+	}
+	conn := c.conn.Conn
+	_ = conn.SetDeadline(time.Time{})
+	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
+	_, _, err := greet(conn, Greeting{Nonce: nonce(), Wall: -1}.preamble())
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("end the session with the guest: %w", err)
+	}
+	return nil
+}
 
 // broken explains an error of the session: a frame that was refused says more
 // than the end of the session that followed from it.

@@ -15,6 +15,7 @@
 package channel
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"hash/fnv"
 )
@@ -33,7 +34,8 @@ type Hello struct {
 	// Session counts the sessions of this agent from 1.
 	Session int `json:"session"`
 	// Capabilities are what the agent found by looking: "livepatch",
-	// "patch_state", "tracefs", "task_stack", … (cmd/guestd lists them).
+	// "patch_state", "tracefs", "task_stack", … (cmd/guestd lists them). A fork
+	// does not say again what it said before it was saved, here and in Config.
 	Capabilities map[string]bool `json:"capabilities"`
 	// Config holds what the agent was told on the kernel's command line
 	// ("switchyard.shell") and facts of the machine ("cpus", "memory_kib").
@@ -58,15 +60,46 @@ const (
 	maxStale = 64 << 20
 )
 
-// A session begins with a preamble from the host, magic and nonce, and the
+// A session begins with a preamble from the host, magic and greeting, and the
 // guest's answer of the same bytes followed by its hello. It resynchronises
 // the two whatever was in flight: after a fork of a snapshot, neither QEMU nor
 // the guest tells that the host is another one, and half a frame of the
 // session before may lie in a buffer.
 const (
 	magicSize    = 16
-	preambleSize = magicSize + 16
+	preambleSize = magicSize + 16 + 8
 )
+
+// Greeting is what the host says at the beginning of a session. It is part of
+// the preamble because a fork's first answer is waited for, and a call of its
+// own costs 20 to 60 ms in a guest whose code an emulator has yet to translate.
+type Greeting struct {
+	// Nonce tells sessions apart. To a fork it is also entropy for the random
+	// number generator, from which forks of one snapshot would draw the same
+	// numbers.
+	Nonce [16]byte
+	// Wall is the host's wall clock in ns since 1970 for a guest that is a fork
+	// from now on, whose own is the snapshot's; 0 for one that goes on.
+	// CLOCK_MONOTONIC goes on either way. Below 0 the guest is about to be
+	// saved: it ends the session before, and begins none.
+	Wall int64
+}
+
+// Parking says that the guest is about to be saved.
+func (g Greeting) Parking() bool { return g.Wall < 0 }
+
+func (g Greeting) preamble() []byte {
+	b := append(make([]byte, 0, preambleSize), magic...)
+	b = append(b, g.Nonce[:]...)
+	return binary.LittleEndian.AppendUint64(b, uint64(g.Wall))
+}
+
+func readGreeting(preamble []byte) (g Greeting) {
+	rest := preamble[magicSize:]
+	copy(g.Nonce[:], rest)
+	g.Wall = int64(binary.LittleEndian.Uint64(rest[len(g.Nonce):]))
+	return g
+}
 
 // magic is computed, not written out, so that no file that travels through the
 // channel (such as this program) holds it by nature. A hash that is no

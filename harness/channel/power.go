@@ -20,14 +20,3 @@ func (c *Client) PowerOff(ctx context.Context) error {
 	}
 	return err
 }
-
-// ReseedRequest is the request of "random.reseed".
-type ReseedRequest struct {
-	Seed []byte `json:"seed"`
-}
-
-// Reseed gives the guest's random number generator new entropy. Forks of one
-// snapshot draw the same numbers until then, unless the kernel knows vmgenid.
-func (c *Client) Reseed(ctx context.Context, seed []byte) error {
-	return c.Call(ctx, "random.reseed", ReseedRequest{Seed: seed}, nil)
-}

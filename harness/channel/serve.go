@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/yamux"
@@ -23,17 +24,24 @@ import (
 // "gone" and "back" can both arrive after the new host's first bytes.
 var ErrDetached = errors.New("no host is attached")
 
+// ErrForked is the cause with which the context of a handler ends that a fork
+// finds running: whoever called it did so in another machine, and neither
+// waits for it here nor has given it up. What it began is to go on, as it does
+// there.
+var ErrForked = errors.New("this guest is a fork of the one that was asked")
+
 // Serve is the guest's side: it answers one session after the other on conn
 // until ctx ends or conn fails (nil for io.EOF). A session begins when a
 // host's preamble comes, in whatever state the one before is, and hello is
-// asked for anew. State lives in the handlers and outlasts sessions.
+// asked for anew, with the host's greeting. State lives in the handlers and
+// outlasts sessions.
 //
 // Nothing here waits for conn to unblock: Read and Write of a port may block
 // for as long as no host is attached.
-func Serve(ctx context.Context, conn io.ReadWriteCloser, hello func() Hello, handlers map[string]Handler) error {
+func Serve(ctx context.Context, conn io.ReadWriteCloser, hello func(Greeting) Hello, handlers map[string]Handler) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	s := &server{hello: hello, handlers: handlers, out: make(chan []byte)}
+	s := &server{hello: hello, handlers: handlers, out: make(chan said)}
 	go func() { cancel(s.drain(ctx, conn)) }()
 	go func() { cancel(s.pump(ctx, conn)) }()
 	<-ctx.Done()
@@ -45,10 +53,18 @@ func Serve(ctx context.Context, conn io.ReadWriteCloser, hello func() Hello, han
 }
 
 type server struct {
-	hello    func() Hello
+	hello    func(Greeting) Hello
 	handlers map[string]Handler
-	out      chan []byte // to the one writer
-	sessions int
+	out      chan said      // to the one writer
+	sessions atomic.Int64   // begun so far
+	running  sync.WaitGroup // of sessions
+}
+
+// said is what one session has to say. Once the next one has begun, nothing
+// may come behind its answer: the host would take it for the new session's.
+type said struct {
+	session int64
+	b       []byte
 }
 
 // drain is the only writer of conn. A write that hangs because the host went
@@ -56,13 +72,19 @@ type server struct {
 func (s *server) drain(ctx context.Context, conn io.Writer) error {
 	for {
 		select {
-		case b := <-s.out:
+		case m := <-s.out:
+			if m.session < s.sessions.Load() {
+				continue
+			}
+			b := m.b
 			// yamux writes header and body apart; each write to a port is
 			// an exit to QEMU.
 			for more := true; more && len(b) < 32<<10; {
 				select {
 				case next := <-s.out:
-					b = append(b, next...)
+					if next.session >= s.sessions.Load() {
+						b = append(b, next.b...)
+					}
 				default:
 					more = false
 				}
@@ -107,8 +129,9 @@ func (s *server) pump(ctx context.Context, conn io.Reader) error {
 				tail = append([]byte(nil), seen[len(seen)-keep:]...)
 				break
 			}
-			current.end()
-			current = s.begin(ctx, seen[at:at+preambleSize])
+			preamble := seen[at : at+preambleSize]
+			current.leave(readGreeting(preamble))
+			current = s.begin(ctx, preamble)
 			b, tail = append([]byte(nil), seen[at+preambleSize:]...), nil
 		}
 		switch {
@@ -147,33 +170,37 @@ func findPreamble(b []byte) int {
 
 // begin answers a preamble and starts its session.
 func (s *server) begin(ctx context.Context, preamble []byte) *pipe {
-	p := &pipe{in: make(chan []byte), out: s.out, done: make(chan struct{})}
-	s.sessions++
-	h := s.hello()
-	h.Protocol, h.Session = Protocol, s.sessions
+	p := &pipe{session: s.sessions.Add(1), in: make(chan []byte), out: s.out, done: make(chan struct{})}
+	greeting := readGreeting(preamble)
+	parked := greeting.Parking()
+	if parked {
+		s.running.Wait() // the session before, which has been told to end
+	}
+	h := s.hello(greeting)
+	h.Protocol, h.Session = Protocol, int(p.session)
 	line, err := encodeLine(h)
 	if err != nil {
 		return nil
 	}
 	answer := append(append([]byte(nil), preamble...), line...)
-	go func() {
+	s.running.Go(func() {
 		defer p.end()
-		if _, err := p.Write(answer); err != nil {
+		if _, err := p.Write(answer); err != nil || parked {
 			return
 		}
 		mux, err := yamux.Server(p, muxConfig())
 		if err != nil {
 			return
 		}
-		s.accept(ctx, mux)
-	}()
+		s.accept(ctx, mux, p)
+	})
 	return p
 }
 
 // accept runs the calls of a session.
-func (s *server) accept(ctx context.Context, mux *yamux.Session) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+func (s *server) accept(ctx context.Context, mux *yamux.Session, p *pipe) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer func() { cancel(p.why()) }()
 	defer mux.Close()
 	slots := make(chan struct{}, 2*MaxCalls) // the host's limit and those that are just ending
 	for {
@@ -185,7 +212,7 @@ func (s *server) accept(ctx context.Context, mux *yamux.Session) {
 		go func() {
 			defer func() { <-slots }()
 			defer stream.Close()
-			s.answer(ctx, stream)
+			s.answer(ctx, stream, p)
 		}()
 	}
 }
@@ -193,11 +220,31 @@ func (s *server) accept(ctx context.Context, mux *yamux.Session) {
 // pipe is the connection that yamux sees: the part of the byte stream that
 // belongs to one session. All methods work on nil.
 type pipe struct {
+	session int64
+
 	in   chan []byte
 	rest []byte
-	out  chan<- []byte
+	out  chan<- said
 	done chan struct{}
 	once sync.Once
+	fork atomic.Bool // this guest is another one than that of the session
+}
+
+// leave ends the session for one that begins with greeting.
+func (p *pipe) leave(greeting Greeting) {
+	if p != nil && greeting.Wall > 0 {
+		p.fork.Store(true)
+	}
+	p.end()
+}
+
+// why is the cause with which the session's calls end; nil for no more than
+// that it is over.
+func (p *pipe) why() error {
+	if p.fork.Load() {
+		return ErrForked
+	}
+	return nil
 }
 
 func (p *pipe) feed(ctx context.Context, b []byte) {
@@ -232,7 +279,7 @@ func (p *pipe) Read(b []byte) (int, error) {
 
 func (p *pipe) Write(b []byte) (int, error) {
 	select {
-	case p.out <- append([]byte(nil), b...):
+	case p.out <- said{p.session, append([]byte(nil), b...)}:
 		return len(b), nil
 	case <-p.done:
 		return 0, io.ErrClosedPipe
@@ -242,9 +289,9 @@ func (p *pipe) Write(b []byte) (int, error) {
 func (p *pipe) Close() error { p.end(); return nil }
 
 // answer runs one call.
-func (s *server) answer(ctx context.Context, stream *yamux.Stream) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+func (s *server) answer(ctx context.Context, stream *yamux.Stream, p *pipe) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	c := &Call{stream: stream, in: newReader(stream)}
 	line, err := readLine(c.in, MaxLine)
 	if err != nil {
@@ -265,7 +312,7 @@ func (s *server) answer(ctx context.Context, stream *yamux.Stream) {
 		// The host says nothing more: whatever comes is it closing the call.
 		go func() {
 			_, _ = c.in.ReadByte()
-			cancel()
+			cancel(p.why())
 			// yamux would let a handler that waits for the host's window wait
 			// on: a stream closed at the other end may still be written to.
 			_ = stream.SetDeadline(time.Unix(1, 0))

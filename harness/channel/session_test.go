@@ -107,7 +107,7 @@ func TestSessionsFollowEachOther(t *testing.T) {
 	p, g := newPort(), newGuest()
 	go func() { _ = Serve(context.Background(), p, g.hello, g.handlers()) }()
 	defer p.Close()
-	for i := 1; i <= 5; i++ {
+	for i := 1; i <= 20; i++ {
 		c, err := Dial(t.Context(), p.attach(t))
 		require.NoError(t, err)
 		require.Equal(t, i, c.Hello().Session)

@@ -32,9 +32,9 @@ var countArguments = []byte{
 	0x0f, 0x05, // syscall
 }
 
-// tinyELF wraps code into the smallest static program that the kernel loads:
+// TinyELF wraps code (AMD64) into the smallest static program that the kernel loads:
 // an ELF header and one segment.
-func tinyELF(code []byte) []byte {
+func TinyELF(code []byte) []byte {
 	const base, headers = 0x400000, 64 + 56
 	le := binary.LittleEndian
 	b := append([]byte{0x7f, 'E', 'L', 'F', 2, 1, 1, 0}, make([]byte, 8)...)
@@ -58,7 +58,7 @@ func tinyELF(code []byte) []byte {
 }
 
 func forkAndExec(ctx context.Context, c *Counter, s Spec) error {
-	return storm(ctx, c, s, tinyELF(countArguments))
+	return storm(ctx, c, s, TinyELF(countArguments))
 }
 
 func storm(ctx context.Context, c *Counter, s Spec, elf []byte) error {

@@ -81,6 +81,11 @@ type Spec struct {
 	// Variants is how many distinct contents are taken for right when there
 	// is no Accept: 0 for 2 (the old and the new), -1 for any number.
 	Variants int `json:"variants,omitempty"`
+	// RestNS is how long a worker rests between two operations, where it does;
+	// 0 for 200 us. StaggerNS is by how much each worker begins after the one
+	// before it. Deterministic runs vary both.
+	RestNS    int64 `json:"rest_ns,omitempty"`
+	StaggerNS int64 `json:"stagger_ns,omitempty"`
 }
 
 // String is the spec as ParseSpec reads it.

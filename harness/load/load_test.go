@@ -79,10 +79,10 @@ func TestEachLoadNotices(t *testing.T) {
 			return nil
 		}, Spec{}, `content number 3, 2 are right: "ne\n"`},
 		"an exit status that is not the number of arguments": {func(ctx context.Context, c *Counter, s Spec) error {
-			return storm(ctx, c, s, tinyELF([]byte{0xbf, 99, 0, 0, 0, 0xb8, 0xe7, 0, 0, 0, 0x0f, 0x05})) // exit_group(99)
+			return storm(ctx, c, s, TinyELF([]byte{0xbf, 99, 0, 0, 0, 0xb8, 0xe7, 0, 0, 0, 0x0f, 0x05})) // exit_group(99)
 		}, Spec{N: 1}, "ended with status 0x6300"},
 		"a program that crashes": {func(ctx context.Context, c *Counter, s Spec) error {
-			return storm(ctx, c, s, tinyELF([]byte{0x0f, 0x0b})) // ud2
+			return storm(ctx, c, s, TinyELF([]byte{0x0f, 0x0b})) // ud2
 		}, Spec{N: 1}, "ended with status 0x"},
 		"a token that came back wrong": {func(ctx context.Context, c *Counter, s Spec) error {
 			there, back, err := twoPipes()

@@ -167,6 +167,10 @@ func Main(args []string) int {
 		counter.Wrong("%v", err)
 		return 2
 	}
+	if spec.RestNS > 0 {
+		timing.rest = spec.RestNS
+	}
+	timing.stagger = spec.StaggerNS
 	if err := l.Body(ctx, counter, spec); err != nil {
 		counter.Wrong("the load cannot go on: %v", err)
 		return 1

@@ -19,6 +19,7 @@ func workers(ctx context.Context, n int, work func(ctx context.Context, i int) e
 	var group sync.WaitGroup
 	for i := range n {
 		group.Go(func() {
+			rest(int64(i) * timing.stagger)
 			if err := work(ctx, i); err != nil {
 				cancel(err)
 			}
@@ -34,8 +35,16 @@ func workers(ctx context.Context, n int, work func(ctx context.Context, i int) e
 // yield lets others have the CPU. Plain sched_yield would not do on one
 // CPU: two readers that yield to each other leave nothing for the rest; a
 // short sleep does, and makes each operation a wake-up as well.
-func yield() {
-	t := unix.Timespec{Nsec: 200_000}
+func yield() { rest(timing.rest) }
+
+// timing is of the one load that a process runs, in ns.
+var timing = struct{ rest, stagger int64 }{rest: 200_000}
+
+func rest(ns int64) {
+	if ns <= 0 {
+		return
+	}
+	t := unix.NsecToTimespec(ns)
 	_ = unix.ClockNanosleep(unix.CLOCK_MONOTONIC, 0, &t, nil)
 }
 

@@ -23,27 +23,63 @@ const Schema = "switchyard.report/1"
 type Report struct {
 	Schema string `json:"schema"`
 	Runs   []Run  `json:"runs"`
+	// Searches are there for runs over many seeds; Runs are then examples.
+	Searches []Search `json:"searches,omitempty"`
+}
+
+// Search is what many seeds came to on one kernel.
+type Search struct {
+	Release   string `json:"release"` // uname -r
+	FirstSeed int64  `json:"first_seed"`
+	Seeds     int    `json:"seeds"` // how many were tried, from FirstSeed on
+	// Timelines is how many of them differ: interleavings.
+	Timelines int     `json:"timelines"`
+	Verdicts  []Found `json:"verdicts"` // the rarest first
+}
+
+// Found is a verdict and the seeds that came to it.
+type Found struct {
+	Verdict  string  `json:"verdict"`
+	Expected bool    `json:"expected"`
+	Count    int     `json:"count"`
+	Seeds    []int64 `json:"seeds"`            // the lowest ones
+	Reason   string  `json:"reason,omitempty"` // of the lowest
+	Repro    string  `json:"repro,omitempty"`  // the command that shows that one again
+}
+
+// AsExpected says whether no seed needs anybody's attention.
+func (s Search) AsExpected() bool {
+	for _, f := range s.Verdicts {
+		if !f.Expected {
+			return false
+		}
+	}
+	return true
 }
 
 // Run is one patch on one kernel once. Times named guest_… are of the guest's
 // CLOCK_MONOTONIC, wall and cpu times of the host.
 type Run struct {
-	Kernel   Kernel  `json:"kernel"`
-	Patch    Patch   `json:"patch"`
-	Engine   string  `json:"engine"` // "native": the kernel's own livepatch
-	Accel    string  `json:"accel"`  // "kvm" or "tcg"
-	Seed     *int64  `json:"seed,omitempty"`
-	Machine  Machine `json:"machine"`
-	Verdict  string  `json:"verdict"`
-	Expected string  `json:"expected"`
-	Reason   string  `json:"reason,omitempty"`
+	Kernel Kernel `json:"kernel"`
+	Patch  Patch  `json:"patch"`
+	Engine string `json:"engine"` // "native": the kernel's own livepatch
+	Accel  string `json:"accel"`  // "kvm" or "tcg"
+	Seed   *int64 `json:"seed,omitempty"`
+	// Deterministic is there for runs by virtual time.
+	Deterministic *Deterministic `json:"deterministic,omitempty"`
+	Machine       Machine        `json:"machine"`
+	Verdict       string         `json:"verdict"`
+	Expected      string         `json:"expected"`
+	Reason        string         `json:"reason,omitempty"`
 	// Warnings say what the verdict does not cover.
 	Warnings   []string   `json:"warnings,omitempty"`
 	Transition Transition `json:"transition"`
 	// Stack holds every patch of a stack in order; Transition is then that of
 	// the last one. Absent for a single patch.
-	Stack       []Stacked   `json:"stack,omitempty"`
-	Blockers    []Blocker   `json:"blockers,omitempty"`
+	Stack    []Stacked `json:"stack,omitempty"`
+	Blockers []Blocker `json:"blockers,omitempty"`
+	// Futures are there if they were asked for; empty when nothing stalled.
+	Futures     []Future    `json:"futures,omitzero"`
 	Load        []Load      `json:"load,omitempty"`
 	LogReports  []LogReport `json:"log_reports,omitempty"`
 	Artifacts   Artifacts   `json:"artifacts"`
@@ -58,6 +94,15 @@ func (r Run) AsExpected() bool { return r.Verdict == r.Expected }
 
 // Booted says whether a guest was started, so that there is evidence.
 func (r Run) Booted() bool { return r.Accel != "" }
+
+// Deterministic is what makes a run repeat to the byte, and the proof.
+type Deterministic struct {
+	Seed int64 `json:"seed"`
+	// Shift is the virtual CPU's speed: an instruction takes 2^shift ns.
+	Shift          int    `json:"shift"`
+	TimelineSHA256 string `json:"timeline_sha256"` // of timeline.jsonl
+	VirtualNS      int64  `json:"virtual_ns"`      // guest time from the plan's arrival to its end
+}
 
 // Kernel is the identity of the kernel of a run.
 type Kernel struct {
@@ -84,13 +129,23 @@ type Function struct {
 
 // Machine is the guest and its cost.
 type Machine struct {
-	Start       string `json:"start"`         // "cold" or "fork"
-	StartWallNS int64  `json:"start_wall_ns"` // to the agent's hello
-	StartCPUNS  int64  `json:"start_cpu_ns"`  // of the QEMU process, to the agent's hello
-	CPUNS       int64  `json:"cpu_ns"`        // of the QEMU process, whole run
-	VCPUs       int    `json:"vcpus"`
-	MemMiB      int    `json:"mem_mib"`
-	QEMU        string `json:"qemu"`
+	Start string `json:"start"` // "cold" or "fork"
+	// Snapshot is what a fork started from; null for a cold start.
+	Snapshot *Snapshot `json:"snapshot"`
+	// SnapshotFailures are why snapshots were of no use before this start.
+	SnapshotFailures []string `json:"snapshot_failures,omitempty"`
+	StartWallNS      int64    `json:"start_wall_ns"` // to the agent's hello; of a fork, to its answer
+	StartCPUNS       int64    `json:"start_cpu_ns"`  // of the QEMU process, to the agent's hello
+	CPUNS            int64    `json:"cpu_ns"`        // of the QEMU process, whole run
+	VCPUs            int      `json:"vcpus"`
+	MemMiB           int      `json:"mem_mib"`
+	QEMU             string   `json:"qemu"`
+}
+
+// Snapshot is the saved machine that a run was forked from.
+type Snapshot struct {
+	Name  string `json:"name"`   // in the cache: goldens/NAME
+	AgeNS int64  `json:"age_ns"` // host's wall clock
 }
 
 // Transition holds both directions; null where a run did not get there.
@@ -174,6 +229,11 @@ func (r Report) WriteJSON(w io.Writer) error {
 	// An empty list is written as one: readers need not expect null.
 	if r.Runs == nil {
 		r.Runs = []Run{}
+	}
+	for i := range r.Searches {
+		if r.Searches[i].Verdicts == nil {
+			r.Searches[i].Verdicts = []Found{}
+		}
 	}
 	for i := range r.Runs {
 		if r.Runs[i].Patch.Functions == nil {

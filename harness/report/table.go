@@ -24,6 +24,7 @@ func (r Report) WriteTable(w io.Writer) {
 	}
 	t.Render()
 	for _, run := range r.Runs {
+		run.writeFutures(w)
 		for _, warning := range run.Warnings {
 			fmt.Fprintf(w, "\n%s: %s\n", run.Kernel.Release, oneLine(warning))
 		}

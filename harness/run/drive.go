@@ -80,6 +80,7 @@ func (x *execution) applyAll(ctx context.Context) error {
 			return err
 		}
 		if !a.Done() {
+			x.keepStall(ctx, a)
 			return nil
 		}
 		if err := x.probe(ctx, x.Patches[i:i+1], "patched", patch.Probe.New); err != nil {
@@ -104,6 +105,7 @@ func (x *execution) revertAll(ctx context.Context) error {
 			return err
 		}
 		if !a.Done() {
+			x.keepStall(ctx, a)
 			return nil
 		}
 	}
@@ -127,6 +129,21 @@ func (x *execution) unloadAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	left, err := x.guest.Client.Livepatches(ctx)
+	if err != nil {
+		return x.guest.orDeath(err)
+	}
+	var names []string
+	for _, lp := range left {
+		names = append(names, lp.Name)
+	}
+	x.leaked(after, names)
+	return nil
+}
+
+// leaked notes what is there after the last unload and was not before:
+// modules with their references, and livepatches.
+func (x *execution) leaked(after map[string]int, livepatches []string) {
 	for name, refs := range after {
 		switch was, known := x.before[name]; {
 		case !known && !x.named(name):
@@ -135,15 +152,10 @@ func (x *execution) unloadAll(ctx context.Context) error {
 			x.evidence.Leaks = append(x.evidence.Leaks, fmt.Sprintf("%d references to module %s", refs-was, name))
 		}
 	}
-	left, err := x.guest.Client.Livepatches(ctx)
-	if err != nil {
-		return x.guest.orDeath(err)
-	}
-	for _, lp := range left {
-		x.evidence.Leaks = append(x.evidence.Leaks, "livepatch "+lp.Name)
+	for _, name := range livepatches {
+		x.evidence.Leaks = append(x.evidence.Leaks, "livepatch "+name)
 	}
 	sort.Strings(x.evidence.Leaks)
-	return nil
 }
 
 // named says whether name is one of the patches, whose leak is told already.
@@ -174,12 +186,16 @@ func (x *execution) probe(ctx context.Context, sources []*patch.Source, when str
 				x.evidence.WrongProbes = append(x.evidence.WrongProbes, fmt.Sprintf("%s: %s cannot be read: %v", when, p.Read, err))
 				continue
 			}
-			if !right(p, string(text)) {
-				x.evidence.WrongProbes = append(x.evidence.WrongProbes, fmt.Sprintf("%s, %s says %q", when, p.Read, clip(string(text))))
-			}
+			x.judgeProbe(p, when, string(text), right)
 		}
 	}
 	return nil
+}
+
+func (x *execution) judgeProbe(p patch.Probe, when, text string, right func(patch.Probe, string) bool) {
+	if !right(p, text) {
+		x.evidence.WrongProbes = append(x.evidence.WrongProbes, fmt.Sprintf("%s, %s says %q", when, p.Read, clip(text)))
+	}
 }
 
 func clip(text string) string {

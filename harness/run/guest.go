@@ -42,7 +42,9 @@ type GuestConfig struct {
 	Deadline    time.Time     // host; the machine is ended then
 	Files       []images.File // additional files of the image
 	Append      []string      // additional kernel arguments
+	Layer       Layer         // what is done before anything else
 	Commands    bool          // u-root's commands in /bbin
+	Cold        bool          // boot, do not fork: for what the kernel's start is about
 	Shell       bool          // a shell on the console, for a person, and Commands
 	// Companion: the caller has another guest already, whose turn among the
 	// machines at once this one shares. To wait for a turn of its own while
@@ -61,10 +63,14 @@ type Guest struct {
 	CPUs    int
 	MemMiB  int
 	Dir     string
-	// StartWall and StartCPU are what the start cost, to the agent's hello:
-	// wall time of the host and CPU time of the QEMU process.
+	// StartWall and StartCPU are what the start cost, to the agent's hello
+	// (after a fork: its answer): wall time of the host and CPU time of the QEMU
+	// process.
 	StartWall, StartCPU time.Duration
+	// Origin is what the guest started from.
+	Origin Origin
 
+	config  vm.Config
 	rec     *recorder
 	release func()
 	stop    context.CancelFunc // of the watch
@@ -74,18 +80,11 @@ type Guest struct {
 	closed  error
 }
 
-// Boot starts a guest and waits for its agent. What the machine said is in
-// cfg.Dir whatever happens.
+// Boot gives a guest whose agent answers: a fork of the golden snapshot of its
+// kind, which is made if there is none, or, where cfg asks for it, one that
+// was booted. What the machine said is in cfg.Dir whatever happens.
 func (y *Yard) Boot(ctx context.Context, cfg GuestConfig) (*Guest, error) {
-	image, err := images.Spec{Kit: cfg.Kit, Commands: cfg.Commands || cfg.Shell, Files: cfg.Files}.Build(ctx, y.Store)
-	if err != nil {
-		return nil, err
-	}
-	qemu, err := y.FindQEMU(ctx)
-	if err != nil {
-		return nil, err
-	}
-	accel, _, err := vm.ChooseAccel(ctx, y.Accel, qemu, cfg.Kit.VMLinux, filepath.Join(y.Store.Dir, "probes"))
+	machine, err := y.machine(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -94,37 +93,90 @@ func (y *Yard) Boot(ctx context.Context, cfg GuestConfig) (*Guest, error) {
 	}
 	release := func() {}
 	if !cfg.Companion {
-		if release, err = y.token(ctx, accel); err != nil {
+		if release, err = y.token(ctx, machine.Accel); err != nil {
 			return nil, err
 		}
 	}
-	log, err := observe.Create(filepath.Join(cfg.Dir, "timeline.jsonl"), 0)
+	var g *Guest
+	if cfg.Cold || cfg.Shell {
+		if g, err = y.boot(ctx, cfg, machine); err == nil {
+			err = g.layOrClose(ctx, cfg.Layer)
+		}
+	} else {
+		g, err = y.forkGolden(ctx, cfg, machine)
+	}
 	if err != nil {
 		release()
 		return nil, err
 	}
-	g := &Guest{
-		Kit: cfg.Kit, Accel: accel, QEMU: qemu, Dir: cfg.Dir,
-		CPUs: cfg.CPUs, MemMiB: cfg.MemMiB,
-		rec: newRecorder(log), release: release, died: make(chan struct{}),
+	g.release = release
+	return g, nil
+}
+
+// machine is what cfg asks for, with everything found that it needs.
+func (y *Yard) machine(ctx context.Context, cfg GuestConfig) (vm.Config, error) {
+	image, err := y.image(ctx, images.Spec{Kit: cfg.Kit, Commands: cfg.Commands || cfg.Shell, Files: cfg.Files})
+	if err != nil {
+		return vm.Config{}, err
 	}
-	if g.CPUs == 0 {
-		g.CPUs = defaultCPUs(cfg.Kit, accel)
+	qemu, err := y.FindQEMU(ctx)
+	if err != nil {
+		return vm.Config{}, err
 	}
-	if g.MemMiB == 0 {
-		g.MemMiB = DefaultMemMiB
+	accel, _, err := vm.ChooseAccel(ctx, y.Accel, qemu, cfg.Kit.VMLinux, filepath.Join(y.Store.Dir, "probes"))
+	if err != nil {
+		return vm.Config{}, err
 	}
-	if err := g.start(ctx, cfg, image); err != nil {
+	machine := vm.Config{
+		QEMU: qemu, Accel: accel, CPUs: cfg.CPUs, MemMiB: cfg.MemMiB,
+		Kernel: cfg.Kit.VMLinux, Initrd: image,
+		Append:  cfg.kernelArgs(),
+		Dir:     cfg.Dir,
+		Silence: cfg.Silence, Deadline: cfg.Deadline,
+	}
+	if machine.CPUs == 0 {
+		machine.CPUs = defaultCPUs(cfg.Kit, accel)
+	}
+	if machine.MemMiB == 0 {
+		machine.MemMiB = DefaultMemMiB
+	}
+	return machine, nil
+}
+
+// boot starts a machine and waits for its agent.
+func (y *Yard) boot(ctx context.Context, cfg GuestConfig, machine vm.Config) (*Guest, error) {
+	g, err := newGuest(cfg, machine)
+	if err != nil {
+		return nil, err
+	}
+	g.Origin.Start = StartCold
+	if err := g.start(ctx, cfg); err != nil {
 		_ = g.Close(ctx) // the machine's own end is in err already
 		return nil, err
 	}
 	return g, nil
 }
 
+// newGuest opens the timeline of a guest to be.
+func newGuest(cfg GuestConfig, machine vm.Config) (*Guest, error) {
+	log, err := observe.Create(filepath.Join(machine.Dir, "timeline.jsonl"), 0)
+	if err != nil {
+		return nil, err
+	}
+	return &Guest{
+		Kit: cfg.Kit, Accel: machine.Accel, QEMU: machine.QEMU, Dir: machine.Dir,
+		CPUs: machine.CPUs, MemMiB: machine.MemMiB, config: machine,
+		rec: newRecorder(log), died: make(chan struct{}),
+	}, nil
+}
+
 // kernelArgs are the agent's own. It is init itself: u-root's costs a second
-// program's start at every boot and turns the kernel's messages down.
+// program's start at every boot and turns the kernel's messages down. What the
+// kernel does not know becomes its environment: an agent that was busy for 10
+// ms, as it is all the time under an emulator, need not be signalled by its own
+// runtime to let others run.
 func (c GuestConfig) kernelArgs() []string {
-	args := []string{"rdinit=/bin/guestd"}
+	args := []string{"rdinit=/bin/guestd", "GODEBUG=asyncpreemptoff=1"}
 	if c.Shell {
 		args = append(args, "switchyard.shell")
 	}
@@ -140,64 +192,72 @@ func defaultCPUs(kit *kernels.Kit, accel vm.Accel) int {
 	return 2
 }
 
-func (g *Guest) start(ctx context.Context, cfg GuestConfig, image *images.Image) error {
+func (g *Guest) start(ctx context.Context, cfg GuestConfig) error {
 	began := time.Now()
-	machine, err := vm.Start(ctx, vm.Config{
-		QEMU: g.QEMU, Accel: g.Accel, CPUs: g.CPUs, MemMiB: g.MemMiB,
-		Kernel: cfg.Kit.VMLinux, Initrd: image.Path,
-		Append:  cfg.kernelArgs(),
-		Dir:     cfg.Dir,
-		Silence: cfg.Silence, Deadline: cfg.Deadline,
-	})
+	machine, err := vm.Start(ctx, g.config)
 	if err != nil {
 		return err
 	}
-	g.Machine = machine
-	g.done.Add(1)
-	go g.recordDeath()
-
 	timeout := cfg.BootTimeout
 	if timeout == 0 {
 		timeout = DefaultBootTimeout
 	}
-	late := fmt.Errorf("no hello within the boot timeout of %v", timeout)
-	bootCtx, cancel := context.WithTimeoutCause(ctx, timeout, late)
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no hello within the boot timeout of %v", timeout))
 	defer cancel()
-	client, err := channel.Dial(bootCtx, machine.Channel())
-	if errors.Is(err, late) { // a death like others, with its evidence
-		machine.End(late)
+	if err := g.greet(ctx, machine, channel.Greeting{}, began); err != nil {
+		return fmt.Errorf("boot %s: %w", g.Kit.Release, err)
+	}
+	if err := g.watch(ctx, 0); err != nil {
+		return fmt.Errorf("boot %s: %w", g.Kit.Release, err)
+	}
+	return nil
+}
+
+// greet makes the machine the guest's own and waits for its agent's hello,
+// until ctx ends.
+func (g *Guest) greet(ctx context.Context, machine *vm.Machine, greeting channel.Greeting, began time.Time) error {
+	g.Machine = machine
+	g.done.Add(1)
+	go g.recordDeath()
+	client, err := channel.DialFork(ctx, machine.Channel(), greeting)
+	if cause := context.Cause(ctx); err != nil && cause != nil && errors.Is(err, cause) {
+		machine.End(cause) // a death like others, with its evidence
 		err = machine.Wait()
 	}
 	if err != nil {
-		return fmt.Errorf("boot %s: %w", cfg.Kit.Release, g.orDeath(err))
+		return g.orDeath(err)
 	}
 	g.Client = client
 	g.StartWall = time.Since(began)
 	g.StartCPU, _ = machine.Usage()
-	if hello := client.Hello(); hello.Release != cfg.Kit.Release {
-		return fmt.Errorf("boot %s: the guest says that it is %s", cfg.Kit.Release, hello.Release)
+	if hello := client.Hello(); hello.Release != g.Kit.Release {
+		return fmt.Errorf("the guest says that it is %s", hello.Release)
 	}
-	return g.watch(bootCtx)
+	return nil
 }
 
-// watch starts the event stream and waits until the guest is watching.
-func (g *Guest) watch(ctx context.Context) error {
+// watch streams the guest's events, those after number since of the watch
+// that runs there, or from 0 of a new one; of that it waits for the first.
+// The guest keeps watching when nobody listens, for its forks.
+func (g *Guest) watch(ctx context.Context, since uint64) error {
 	watchCtx, stop := context.WithCancel(context.Background())
 	g.stop = stop
 	mark := g.rec.mark()
 	g.done.Add(1)
 	go func() {
 		defer g.done.Done()
-		err := g.Client.Watch(watchCtx, channel.WatchOptions{}, func(e observe.Event) error {
+		err := g.Client.Watch(watchCtx, channel.WatchOptions{Since: since, Keep: true}, func(e observe.Event) error {
 			g.Machine.Touch()
 			return g.rec.add(e)
 		})
 		// Whoever waits for an event would wait in vain.
 		g.rec.end(fmt.Errorf("watch the guest: %w", err))
 	}()
-	err := g.rec.wait(ctx, mark, func(e observe.Event) (bool, error) { return e.Kind == observe.KindWatch, nil })
-	if err != nil {
-		return fmt.Errorf("boot %s: %w", g.Kit.Release, g.orDeath(err))
+	if since == 0 {
+		err := g.rec.wait(ctx, mark, func(e observe.Event) (bool, error) { return e.Kind == observe.KindWatch, nil })
+		if err != nil {
+			return g.orDeath(err)
+		}
 	}
 	return g.sampleOffset(ctx)
 }
@@ -297,11 +357,16 @@ func (g *Guest) close(ctx context.Context) error {
 	return errs.ErrorOrNil()
 }
 
-// powerOff asks the agent; a guest that cannot be asked is ended.
+// powerOff asks the agent; a guest that cannot be asked is ended. A fork is
+// not asked: to shut down costs as much as the rest of a run.
 func (g *Guest) powerOff(ctx context.Context) error {
 	if g.Client == nil {
 		g.Machine.Kill()
 		return nil
+	}
+	if g.Origin.Start == StartFork {
+		_ = g.sampleOffset(ctx)
+		return g.Machine.Discard()
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()

@@ -55,8 +55,13 @@ func (g *Guest) kernelWords(ctx context.Context, mark int) []string {
 	if g.Fence(ctx) != nil {
 		return nil
 	}
+	return kernelWords(g.rec.since(mark))
+}
+
+// kernelWords are the lines of the kernel's that say something of their own.
+func kernelWords(events observe.Timeline) []string {
 	var words []string
-	for _, e := range g.rec.since(mark) {
+	for _, e := range events {
 		if e.KernelLog == nil || e.KernelLog.Facility != 0 {
 			continue
 		}

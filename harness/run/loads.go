@@ -27,11 +27,7 @@ const progressOps = 5
 const loadPatience = 30 * time.Second
 
 func (x *execution) startLoads(ctx context.Context) error {
-	specs := x.Loads
-	if specs == nil {
-		specs = x.defaultLoads()
-	}
-	for _, s := range specs {
+	for _, s := range x.specs() {
 		id, err := x.guest.Client.StartLoad(ctx, s)
 		if err != nil {
 			return fmt.Errorf("start load %s: %w", s.Name, x.guest.orDeath(err))
@@ -40,6 +36,14 @@ func (x *execution) startLoads(ctx context.Context) error {
 		x.loads = append(x.loads, runningLoad{id: id, spec: s})
 	}
 	return x.loadsProgress(ctx)
+}
+
+// specs are the loads to start.
+func (x *execution) specs() []load.Spec {
+	if x.Loads == nil {
+		return x.defaultLoads()
+	}
+	return x.Loads
 }
 
 // loadsProgress waits until every load has done progressOps more for each
@@ -81,7 +85,7 @@ func (x *execution) loadsProgress(ctx context.Context) error {
 	if stuck {
 		for _, l := range x.loads {
 			if _, waits := missing[l.id]; waits || first[l.id] {
-				x.evidence.WrongLoads = append(x.evidence.WrongLoads, fmt.Sprintf("load %s made no progress for %v of guest time", l.spec.Name, loadPatience))
+				x.stuckLoad(l)
 			}
 		}
 	}
@@ -97,14 +101,23 @@ func (x *execution) stopLoads(ctx context.Context) error {
 		}
 		x.guest.rec.action("stop-load", l.spec.String(), "", nil)
 		l.final = final
-		switch {
-		case final.Errors > 0:
-			x.evidence.WrongLoads = append(x.evidence.WrongLoads, fmt.Sprintf("load %s: %d of %d results were wrong, the first: %s", l.spec.Name, final.Errors, final.Ops+final.Errors, final.FirstError))
-		case final.Dead:
-			x.evidence.WrongLoads = append(x.evidence.WrongLoads, fmt.Sprintf("load %s ended by itself", l.spec.Name))
-		}
+		x.judgeLoad(*l)
 	}
 	return nil
+}
+
+func (x *execution) stuckLoad(l runningLoad) {
+	x.evidence.WrongLoads = append(x.evidence.WrongLoads, fmt.Sprintf("load %s made no progress for %v of guest time", l.spec.Name, loadPatience))
+}
+
+// judgeLoad looks at the last counters of a load.
+func (x *execution) judgeLoad(l runningLoad) {
+	switch final := l.final; {
+	case final.Errors > 0:
+		x.evidence.WrongLoads = append(x.evidence.WrongLoads, fmt.Sprintf("load %s: %d of %d results were wrong, the first: %s", l.spec.Name, final.Errors, final.Ops+final.Errors, final.FirstError))
+	case final.Dead:
+		x.evidence.WrongLoads = append(x.evidence.WrongLoads, fmt.Sprintf("load %s ended by itself", l.spec.Name))
+	}
 }
 
 // loadReports are the loads' counts and rates around the first transition.

@@ -30,8 +30,12 @@ type Plan struct {
 	Dir      string          // for the artifacts of this run
 	// StallAfter is guest time; 0: DefaultStallAfter.
 	StallAfter time.Duration
-	Expected   check.Verdict // "": complete
-	Repro      string        // the command line that does it again
+	// Futures are what to try, each in a fork of that moment, when a transition
+	// stalls; of FutureNames. Empty and not nil: the report says that nothing
+	// was tried.
+	Futures  []string
+	Expected check.Verdict // "": complete
+	Repro    string        // the command line that does it again
 	// Step hears what is being done; may be nil.
 	Step func(what string)
 }
@@ -48,6 +52,7 @@ const (
 	stepRevert   = "revert"
 	stepUnload   = "unload"
 	stepPowerOff = "power off"
+	stepFutures  = "try what would have freed it"
 )
 
 // execution is a plan while it is carried out.
@@ -63,6 +68,8 @@ type execution struct {
 	result   report.Run
 	applied  []*transition
 	before   map[string]int // modules and their references before the first patch
+	stall    *stall         // the first one, if Futures are to be tried
+	wake     *patch.Module  // of future "wake"
 }
 
 // transition is one patch of the stack and both its ways.
@@ -99,6 +106,7 @@ func (x *execution) run(ctx context.Context) error {
 	if err == nil {
 		err = x.drive(ctx)
 		err = errors.Join(err, x.step(stepPowerOff, func() error { return x.guest.Close(ctx) }))
+		_ = x.tryFutures(ctx) // the run's own end is told below
 	}
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
@@ -109,7 +117,7 @@ func (x *execution) run(ctx context.Context) error {
 // prepare makes everything that needs no guest.
 func (x *execution) prepare(ctx context.Context) error {
 	err := x.step(stepKernel, func() (err error) {
-		x.kit, err = x.yard.Catalogue.Get(ctx, x.Kernel)
+		x.kit, err = x.yard.Kit(ctx, x.Kernel)
 		return err
 	})
 	if err != nil {
@@ -136,7 +144,7 @@ func (x *execution) prepare(ctx context.Context) error {
 			}
 			x.modules = append(x.modules, m)
 		}
-		return nil
+		return x.prepareFutures(ctx)
 	})
 }
 

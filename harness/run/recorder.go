@@ -58,6 +58,20 @@ func (r *recorder) action(name, detail, edge string, err error) {
 	_ = r.add(observe.Event{Clock: observe.Host, T: hostMonotonic(), Kind: observe.KindAction, Action: a})
 }
 
+// forgetGuest drops what the guest has told so far, but that it is watched: it
+// was told for nobody. (The log keeps it.)
+func (r *recorder) forgetGuest() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var kept observe.Timeline
+	for _, e := range r.events {
+		if e.Clock != observe.Guest || e.Kind == observe.KindWatch {
+			kept = append(kept, e)
+		}
+	}
+	r.events = kept
+}
+
 // mark is the present end of the timeline.
 func (r *recorder) mark() int {
 	r.mu.Lock()

@@ -38,8 +38,11 @@ func (x *execution) fillGuest() {
 	g, r := x.guest, &x.result
 	r.Accel = string(g.Accel)
 	r.Machine = report.Machine{
-		Start: "cold", StartWallNS: int64(g.StartWall), StartCPUNS: int64(g.StartCPU),
+		Start: g.Origin.Start, SnapshotFailures: g.Origin.Failures, StartWallNS: int64(g.StartWall), StartCPUNS: int64(g.StartCPU),
 		VCPUs: g.CPUs, MemMiB: g.MemMiB, QEMU: g.QEMU.Version + " (" + g.QEMU.Origin + ")",
+	}
+	if g.Origin.Start == StartFork {
+		r.Machine.Snapshot = &report.Snapshot{Name: g.Origin.Snapshot, AgeNS: int64(g.Origin.Age)}
 	}
 	cpu, _ := g.Machine.Usage()
 	r.Machine.CPUNS = int64(cpu)

@@ -54,9 +54,6 @@ func (g *Guest) Insert(ctx context.Context, m *patch.Module, params string) erro
 	if err != nil {
 		return err
 	}
-	if err := g.Client.Mkdir(ctx, guestModules); err != nil {
-		return g.orDeath(err)
-	}
 	inside := path.Join(guestModules, m.Name+".ko")
 	if err := g.Client.Put(ctx, inside, 0o644, f, info.Size()); err != nil {
 		return g.orDeath(err)
@@ -104,14 +101,23 @@ func (g *Guest) Apply(ctx context.Context, m *patch.Module, stallAfter time.Dura
 // Disable begins the reverse transition and follows it, as Apply does. In
 // the middle of a transition it reverses that one.
 func (g *Guest) Disable(ctx context.Context, m *patch.Module, stallAfter time.Duration) (*Applied, error) {
+	return g.enable(ctx, m, "disable", observe.Revert, stallAfter)
+}
+
+// Enable turns a reverse transition round, and follows it as Disable does.
+func (g *Guest) Enable(ctx context.Context, m *patch.Module, stallAfter time.Duration) (*Applied, error) {
+	return g.enable(ctx, m, "enable", observe.Apply, stallAfter)
+}
+
+func (g *Guest) enable(ctx context.Context, m *patch.Module, action, to string, stallAfter time.Duration) (*Applied, error) {
 	mark := g.rec.mark()
-	g.rec.action("disable", m.Name, "begin", nil)
-	err := g.Client.SetEnabled(ctx, m.Name, false)
-	g.rec.action("disable", m.Name, "end", err)
+	g.rec.action(action, m.Name, "begin", nil)
+	err := g.Client.SetEnabled(ctx, m.Name, to == observe.Apply)
+	g.rec.action(action, m.Name, "end", err)
 	if err != nil {
 		return nil, g.orDeath(err)
 	}
-	return g.follow(ctx, m, mark, observe.Revert, stallAfter)
+	return g.follow(ctx, m, mark, to, stallAfter)
 }
 
 // Follow waits again for a transition that had stalled.

@@ -12,6 +12,7 @@ package run
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"runtime"
 	"sync"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/switchyard-project/switchyard/harness/patch"
 	"github.com/switchyard-project/switchyard/harness/vm"
+	"github.com/switchyard-project/switchyard/images"
 	"github.com/switchyard-project/switchyard/kernels"
 	"github.com/switchyard-project/switchyard/kernels/debian"
 	"github.com/switchyard-project/switchyard/kernels/store"
@@ -30,6 +32,9 @@ type Options struct {
 	QEMU  string // "": the host's if it is good enough, else the tool root's; "host", "tool" or a path
 	Accel string // "auto", "kvm" or "tcg"
 	VMs   int    // how many machines at once, over all processes; 0: see defaultVMs
+	// Prefork keeps QEMUs waiting for forks to come: for who starts many guests
+	// in a row. Close ends them.
+	Prefork bool
 	// Progress hears of downloads; may be nil.
 	Progress kernels.Progress
 	// Waiting hears, as a noun phrase, what is being waited for; may be nil.
@@ -49,6 +54,14 @@ type Yard struct {
 	root    *toolroot.Root
 	qemuMu  sync.Mutex
 	qemu    *vm.QEMU
+
+	kits     sync.Map
+	found    sync.Map // what this process has looked at already, see once
+	pool     *pool
+	goldenMu sync.Mutex
+	goldens  map[string]*Snapshot
+	// forkTimeout is forkTimeout, but for tests.
+	forkTimeout time.Duration
 }
 
 // NewYard opens the default cache.
@@ -69,10 +82,18 @@ func NewYard(o Options) (*Yard, error) {
 		Store:     st,
 		Catalogue: &kernels.Catalogue{Providers: []kernels.Provider{debian.NewProvider(archive)}},
 		archive:   archive,
+
+		forkTimeout: forkTimeout,
+	}
+	if o.Prefork {
+		y.pool = &pool{size: max(o.VMs, runtime.NumCPU())}
 	}
 	y.Builder = &patch.Builder{Store: st, Root: y.Root}
 	return y, nil
 }
+
+// Close ends what waits for further runs.
+func (y *Yard) Close() { y.pool.close() }
 
 // Root opens the tool root, fetching it the first time.
 func (y *Yard) Root(ctx context.Context) (*toolroot.Root, error) {
@@ -86,6 +107,55 @@ func (y *Yard) Root(ctx context.Context) (*toolroot.Root, error) {
 		y.root = root
 	}
 	return y.root, nil
+}
+
+// once gives the path that make gave for key before, if it is still there, and
+// else asks it. Runs by the hundred in one process need not look a hundred
+// times whether the agent's sources or a kernel's thousand headers changed.
+func (y *Yard) once(key string, make func() (string, error)) (string, error) {
+	if path, known := y.found.Load(key); known {
+		if _, err := os.Stat(path.(string)); err == nil {
+			return path.(string), nil
+		}
+	}
+	path, err := make()
+	if err == nil {
+		y.found.Store(key, path)
+	}
+	return path, err
+}
+
+// Kit is the kernel c, fetched if need be.
+func (y *Yard) Kit(ctx context.Context, c kernels.Candidate) (*kernels.Kit, error) {
+	var kit *kernels.Kit
+	key := "kit " + c.Source + " " + c.Release
+	_, err := y.once(key, func() (dir string, err error) {
+		if kit, err = y.Catalogue.Get(ctx, c); err != nil {
+			return "", err
+		}
+		y.kits.Store(key, kit)
+		return kit.VMLinux, nil
+	})
+	if kit == nil && err == nil {
+		known, _ := y.kits.Load(key)
+		kit = known.(*kernels.Kit)
+	}
+	return kit, err
+}
+
+// image is the path of an initramfs.
+func (y *Yard) image(ctx context.Context, spec images.Spec) (string, error) {
+	build := func() (string, error) {
+		image, err := spec.Build(ctx, y.Store)
+		if err != nil {
+			return "", err
+		}
+		return image.Path, nil
+	}
+	if len(spec.Files) > 0 {
+		return build()
+	}
+	return y.once(fmt.Sprintf("image %s %t", spec.Kit.VMLinux, spec.Commands), build)
 }
 
 // FindQEMU decides once which QEMU runs the guests.

@@ -140,6 +140,7 @@ func (d *GuestShutdown) Error() string { return d.line("the guest powered itself
 type QEMUKilled struct {
 	*Evidence
 	Signal syscall.Signal // 0: one that QEMU handled, and does not name
+	Err    error          // why, where that is known: ENOSPC
 }
 
 func (d *QEMUKilled) Error() string {
@@ -149,11 +150,16 @@ func (d *QEMUKilled) Error() string {
 	case syscall.SIGKILL:
 		return d.line("QEMU was killed from outside (SIGKILL; did the host run out of memory?)")
 	}
+	if d.Err != nil {
+		return d.line("QEMU died of a signal (%v: %v)", d.Signal, d.Err)
+	}
 	if words := lastOf(d.Stderr); words != "" {
 		return d.line("QEMU died of a signal (%v: %s)", d.Signal, words)
 	}
 	return d.line("QEMU died of a signal (%v)", d.Signal)
 }
+
+func (d *QEMUKilled) Unwrap() error { return d.Err }
 
 // QEMUExit is a QEMU that gave up: a bad option, no memory, a bug.
 type QEMUExit struct {

@@ -306,7 +306,7 @@ func (c Config) hardware(b backends) []Device {
 func (c Config) software(b backends) []Device {
 	if s := c.incoming; s != nil {
 		if b == byHand {
-			return []Device{Incoming{URI: streamURI(c.QEMU, filepath.Join(s.Dir, stateFile), "<"), Mapped: s.Mapped}}
+			return []Device{Incoming{URI: streamIn(c.QEMU, filepath.Join(s.Dir, stateFile)), Mapped: s.Mapped}}
 		}
 		return []Device{Incoming{}}
 	}

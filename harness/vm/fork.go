@@ -29,6 +29,8 @@ func (c Config) Identity() string {
 	for _, d := range c.Extra {
 		switch d.(type) {
 		case Blob, Seed, Debugger: // QEMU's own, the guest sees no difference
+		case Results: // the port, wherever it leads
+			devices = append(devices, Results{})
 		default:
 			devices = append(devices, d)
 		}
@@ -87,15 +89,21 @@ type Waiting struct {
 }
 
 // Ready starts a QEMU that waits to become a fork of s: cfg is the machine
-// that was saved; Extra may differ as it says there. Somebody must Fork it or
-// Close it.
+// that was saved; Extra may differ as it says there, and RAM may be a new
+// Shared file, which gets a copy of the memory: a fork that can be saved in
+// turn. Somebody must Fork it or Close it.
 func (s *Snapshot) Ready(ctx context.Context, cfg Config) (*Waiting, error) {
 	if want, have := s.Identity, cfg.Identity(); want != have {
 		return nil, &SnapshotError{Dir: s.Dir, Err: fmt.Errorf("it is of another machine: %s", difference(want, have))}
 	}
-	cfg.incoming, cfg.RAM = s, RAM{}
-	if s.Mapped {
-		cfg.RAM = RAM{File: filepath.Join(s.Dir, ramFile)}
+	cfg.incoming = s
+	switch ram := filepath.Join(s.Dir, ramFile); {
+	case s.Mapped && cfg.RAM.Shared:
+		if err := copySparse(cfg.RAM.File, ram); err != nil {
+			return nil, &SnapshotError{Dir: s.Dir, Err: err}
+		}
+	case s.Mapped:
+		cfg.RAM = RAM{File: ram}
 	}
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -119,6 +127,9 @@ func difference(want, have string) string {
 	return fmt.Sprintf("%d lines there, %d here", len(wants), len(haves))
 }
 
+// Alive says whether the QEMU still waits, as far as is known.
+func (w *Waiting) Alive() bool { return len(w.process.exited) == 0 }
+
 // Close ends a QEMU that is not needed. After Fork it does nothing.
 func (w *Waiting) Close() { w.once.Do(w.process.close) }
 
@@ -139,10 +150,16 @@ func (w *Waiting) Fork(ctx context.Context, cfg Config) (*Machine, error) {
 	}
 	m, err := take(ctx, own, w.process, time.Now())
 	if err != nil {
+		w.process.ends.channel.Close()
 		return nil, err
 	}
 	if err := m.restore(ctx, w.snapshot); err != nil {
+		var unfit *SnapshotError
+		if ctx.Err() == nil && !errors.As(err, &unfit) {
+			m.Fate(deathGrace) // QEMU gives up with a reason, which takes a moment
+		}
 		m.End(err)
+		m.Channel().Close()
 		if death := m.Wait(); !isCanceled(death) {
 			return nil, death // the reason that QEMU gave
 		}
@@ -161,13 +178,17 @@ func (m *Machine) restore(ctx context.Context, s *Snapshot) error {
 	if err := m.Execute(ctx, "migrate-set-capabilities", capabilities(s.Mapped), nil); err != nil {
 		return err
 	}
-	uri := streamURI(m.cfg.QEMU, filepath.Join(s.Dir, stateFile), "<")
+	uri := streamIn(m.cfg.QEMU, filepath.Join(s.Dir, stateFile))
 	if err := m.Execute(ctx, "migrate-incoming", map[string]any{"uri": uri}, nil); err != nil {
 		return err
 	}
-	return m.await(ctx, "query-status", func(answer migrationStatus) (bool, error) {
+	err := m.await(ctx, "query-status", func(answer migrationStatus) (bool, error) {
 		return answer.Status != "inmigrate", nil
 	})
+	if err == nil && !s.Current() {
+		return &SnapshotError{Dir: s.Dir, Err: errReplaced}
+	}
+	return err
 }
 
 // Fork starts a machine that goes on where s was saved. See Waiting.Fork.

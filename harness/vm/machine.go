@@ -216,6 +216,15 @@ func (m *Machine) Kill() { m.end(errKilled) }
 // with it.
 func (m *Machine) End(why error) { m.end(why) }
 
+// Discard ends the machine at once, as nobody needs it any more; that is a good
+// end, if nothing ended it before.
+func (m *Machine) Discard() error {
+	m.end(errDiscarded)
+	return m.Wait()
+}
+
+var errDiscarded = errors.New("no longer needed")
+
 // end asks watch to end the machine because of why; the first one counts.
 func (m *Machine) end(why error) {
 	select {

@@ -9,8 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // sample is a look at some pages of a memory file: enough to find one that was
@@ -38,23 +36,15 @@ func takeSample(path string) (*sample, error) {
 		return nil, err
 	}
 	s := &sample{Size: info.Size()}
+	all, err := extents(f, s.Size)
+	if err != nil {
+		return nil, err
+	}
 	var pages []int64
-	for at := int64(0); at < s.Size; {
-		begin, err := f.Seek(at, unix.SEEK_DATA)
-		if errors.Is(err, unix.ENXIO) { // nothing but a hole
-			break
-		}
-		if err != nil {
-			return nil, err
-		}
-		end, err := f.Seek(begin, unix.SEEK_HOLE)
-		if err != nil {
-			return nil, err
-		}
-		for page := begin; page < end; page += pageSize {
+	for _, e := range all {
+		for page := e.begin; page < e.end; page += pageSize {
 			pages = append(pages, page)
 		}
-		at = end
 	}
 	for i := range min(samplePages, len(pages)) {
 		s.Pages = append(s.Pages, pages[i*len(pages)/min(samplePages, len(pages))])
@@ -110,11 +100,15 @@ func ours(path string) error {
 	owner := info.Sys().(*syscall.Stat_t).Uid
 	switch {
 	case int(owner) != os.Geteuid():
-		return fmt.Errorf("%s was made by user %d; a snapshot is code, and only one's own is run: remove it, or set SWITCHYARD_CACHE to a folder of your own", path, owner)
+		return &foreignError{fmt.Sprintf("%s was made by user %d; a snapshot is code, and only one's own is run: remove it, or set SWITCHYARD_CACHE to a folder of your own", path, owner)}
 	case info.Mode().Perm()&0o022 != 0:
-		return fmt.Errorf("%s may be written by others (mode %v); a snapshot is code: remove it", path, info.Mode().Perm())
+		return &foreignError{fmt.Sprintf("%s may be written by others (mode %v); a snapshot is code: remove it", path, info.Mode().Perm())}
 	case info.Mode()&fs.ModeSymlink != 0:
-		return fmt.Errorf("%s is a link", path)
+		return &foreignError{path + " is a link"}
 	}
 	return nil
 }
+
+type foreignError struct{ text string }
+
+func (e *foreignError) Error() string { return e.text }

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/hashicorp/go-multierror"
@@ -40,12 +39,17 @@ type Snapshot struct {
 	// StateSHA256 is of stateFile; Sample of some pages of ramFile.
 	StateSHA256 string  `json:"state_sha256"`
 	Sample      *sample `json:"sample,omitempty"`
+
+	files instance
 }
 
 // SnapshotError says why a snapshot cannot be used.
 type SnapshotError struct {
 	Dir string
 	Err error
+	// Foreign: somebody else made it, or could have written it. Others are
+	// merely of no use, and may be made again.
+	Foreign bool
 }
 
 func (e *SnapshotError) Error() string { return fmt.Sprintf("snapshot %s: %v", e.Dir, e.Err) }
@@ -84,28 +88,38 @@ func (m *Machine) Save(ctx context.Context) (*Snapshot, error) {
 var errSaved = errors.New("saved")
 
 // Snapshot makes a snapshot in dir, at any moment of the machine's life. The
-// machine stands still meanwhile and goes on afterwards if it ran before;
-// forks start paused.
-func (m *Machine) Snapshot(ctx context.Context, dir string) (s *Snapshot, err error) {
-	var status struct{ Running bool }
-	if err := m.Execute(ctx, "query-status", nil, &status); err != nil {
-		return nil, err
-	}
-	if status.Running {
-		if err := m.Stop(ctx); err != nil {
-			return nil, err
+// machine stands still meanwhile, when atRest is called, and
+// goes on afterwards if it ran before; forks start paused.
+func (m *Machine) Snapshot(ctx context.Context, dir string, atRest ...func()) (*Snapshot, error) {
+	s := &Snapshot{Dir: dir, Identity: m.cfg.Identity(), Paused: true}
+	if err := m.still(ctx, func() error {
+		for _, do := range atRest {
+			do()
 		}
-		defer func() {
-			if back := m.Cont(context.WithoutCancel(ctx)); back != nil && err == nil {
-				s, err = nil, back
-			}
-		}()
-	}
-	s = &Snapshot{Dir: dir, Identity: m.cfg.Identity(), Paused: true}
-	if err := m.migrate(ctx, s); err != nil {
+		return m.migrate(ctx, s)
+	}); err != nil {
 		return nil, fmt.Errorf("take a snapshot: %w", err)
 	}
 	return s, s.seal()
+}
+
+// still calls do while the machine stands still.
+func (m *Machine) still(ctx context.Context, do func() error) (err error) {
+	var status struct{ Running bool }
+	if err := m.Execute(ctx, "query-status", nil, &status); err != nil {
+		return err
+	}
+	if status.Running {
+		if err := m.Stop(ctx); err != nil {
+			return err
+		}
+		defer func() {
+			if back := m.Cont(context.WithoutCancel(ctx)); back != nil && err == nil {
+				err = back
+			}
+		}()
+	}
+	return do()
 }
 
 // unlimited is a bandwidth in bytes per second; QEMU's own limit is for
@@ -127,10 +141,14 @@ func (m *Machine) migrate(ctx context.Context, s *Snapshot) error {
 		return err
 	}
 	f.Close()
-	if err := m.Execute(ctx, "migrate", map[string]any{"uri": streamURI(m.cfg.QEMU, path, ">")}, nil); err != nil {
+	uri, written, err := streamOut(m.cfg.QEMU, path)
+	if err != nil {
 		return err
 	}
-	return m.await(ctx, "query-migrate", func(answer migrationStatus) (bool, error) {
+	if err := m.Execute(ctx, "migrate", map[string]any{"uri": uri}, nil); err != nil {
+		return err
+	}
+	err = m.await(ctx, "query-migrate", func(answer migrationStatus) (bool, error) {
 		switch answer.Status {
 		case "completed":
 			return true, nil
@@ -139,6 +157,13 @@ func (m *Machine) migrate(ctx context.Context, s *Snapshot) error {
 		}
 		return false, nil
 	})
+	if err == nil {
+		err = m.poll(ctx, written)
+	}
+	if err != nil && m.cfg.full() != nil {
+		return fmt.Errorf("%w (%v)", m.cfg.full(), err)
+	}
+	return err
 }
 
 // migrationStatus is the part of a MigrationInfo or a StatusInfo that counts.
@@ -149,14 +174,21 @@ type migrationStatus struct {
 
 // await asks QEMU again and again.
 func (m *Machine) await(ctx context.Context, query string, enough func(migrationStatus) (bool, error)) error {
+	return m.poll(ctx, func() (bool, error) {
+		var answer migrationStatus
+		if err := m.Execute(ctx, query, nil, &answer); err != nil {
+			return false, err
+		}
+		return enough(answer)
+	})
+}
+
+// poll asks again and again, as long as the machine lives.
+func (m *Machine) poll(ctx context.Context, enough func() (bool, error)) error {
 	again := time.NewTicker(time.Millisecond)
 	defer again.Stop()
 	for {
-		var answer migrationStatus
-		if err := m.Execute(ctx, query, nil, &answer); err != nil {
-			return err
-		}
-		if done, err := enough(answer); done || err != nil {
+		if done, err := enough(); done || err != nil {
 			return err
 		}
 		select {
@@ -173,15 +205,6 @@ func capabilities(mapped bool) any {
 	return map[string]any{"capabilities": []any{map[string]any{"capability": "x-ignore-shared", "state": mapped}}}
 }
 
-// streamURI names the file path to QEMU's migration; way is the shell's ">"
-// or "<". QEMU reads and writes files itself from 8.2 on.
-func streamURI(q QEMU, path, way string) string {
-	if q.Major() >= 9 && !strings.Contains(path, ",") {
-		return "file:" + path
-	}
-	return "exec:cat " + way + quote(path)
-}
-
 // seal writes what Open checks.
 func (s *Snapshot) seal() (err error) {
 	if s.StateSHA256, err = hashFile(filepath.Join(s.Dir, stateFile)); err != nil {
@@ -196,7 +219,10 @@ func (s *Snapshot) seal() (err error) {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(s.Dir, aboutFile), append(text, '\n'), 0o600)
+	if err := os.WriteFile(filepath.Join(s.Dir, aboutFile), append(text, '\n'), 0o600); err != nil {
+		return err
+	}
+	return s.note()
 }
 
 // Open opens the snapshot in dir, if it is whole as far as can be seen quickly
@@ -206,12 +232,16 @@ func (s *Snapshot) seal() (err error) {
 func Open(dir string) (*Snapshot, error) {
 	s := &Snapshot{Dir: dir}
 	if err := s.open(); err != nil {
-		return nil, &SnapshotError{Dir: dir, Err: err}
+		var foreign *foreignError
+		return nil, &SnapshotError{Dir: dir, Err: err, Foreign: errors.As(err, &foreign)}
 	}
 	return s, nil
 }
 
 func (s *Snapshot) open() error {
+	if err := ours(s.Dir); err != nil { // before anything in it is believed
+		return err
+	}
 	text, err := os.ReadFile(filepath.Join(s.Dir, aboutFile))
 	if err != nil {
 		return err
@@ -219,7 +249,7 @@ func (s *Snapshot) open() error {
 	if err := json.Unmarshal(text, s); err != nil {
 		return fmt.Errorf("%s: %w", aboutFile, err)
 	}
-	files := []string{"", aboutFile, stateFile}
+	files := []string{aboutFile, stateFile}
 	if s.Mapped {
 		files = append(files, ramFile)
 	}
@@ -230,6 +260,9 @@ func (s *Snapshot) open() error {
 		}
 	}
 	if err := errs.ErrorOrNil(); err != nil {
+		return err
+	}
+	if err := s.note(); err != nil {
 		return err
 	}
 	sum, err := hashFile(filepath.Join(s.Dir, stateFile))

@@ -214,6 +214,8 @@ func (m *Machine) judge(e *Evidence, v verdict) error {
 	var purpose *canceled
 	clean := v.ended == nil && signal == 0
 	switch {
+	case errors.As(v.ended, &purpose) && errors.Is(purpose.error, errDiscarded) && !v.panicked:
+		return nil
 	case errors.As(v.ended, &purpose):
 		return &Canceled{Evidence: e, Err: purpose.error}
 	case v.panicked,
@@ -234,7 +236,11 @@ func (m *Machine) judge(e *Evidence, v verdict) error {
 	case v.ended != nil:
 		return &QEMUExit{Evidence: e, Status: -1, Reason: v.ended.Error()}
 	case signal != 0:
-		return &QEMUKilled{Evidence: e, Signal: signal}
+		killed := &QEMUKilled{Evidence: e, Signal: signal}
+		if signal == syscall.SIGBUS {
+			killed.Err = m.cfg.full()
+		}
+		return killed
 	case v.reason == "host-signal":
 		return &QEMUKilled{Evidence: e}
 	}

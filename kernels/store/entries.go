@@ -19,7 +19,7 @@ import (
 // Entry is what Entries tells of one entry.
 type Entry struct {
 	Kind, Name string
-	Bytes      int64     // disk size of its files
+	Bytes      int64     // what its files take of the disk
 	Made       time.Time // when it was sealed
 	Broken     error     // what Verify found, nil if whole
 }
@@ -63,12 +63,21 @@ func (s *Store) Entries(deep bool) ([]Entry, error) {
 
 // Remove removes an entry, waiting for a process that is making it.
 func (s *Store) Remove(ctx context.Context, e Entry) error {
+	return s.RemoveIf(ctx, e, func(string) bool { return true })
+}
+
+// RemoveIf is Remove for who knows something against the entry at dir as it
+// was: if the entry is not still that one, another process has made it again.
+func (s *Store) RemoveIf(ctx context.Context, e Entry, still func(dir string) bool) error {
 	unlock, err := s.Lock(ctx, e.Kind+"/"+e.Name)
 	if err != nil {
 		return err
 	}
 	defer unlock()
 	dir := s.Path(e.Kind, e.Name)
+	if !still(dir) {
+		return nil
+	}
 	// Without its manifest the entry is gone for every reader at once.
 	var errs *multierror.Error
 	if err := os.Remove(filepath.Join(dir, manifestName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -84,7 +93,7 @@ func size(dir string) (bytes int64) {
 			return nil
 		}
 		if info, err := d.Info(); err == nil && info.Mode().IsRegular() {
-			bytes += info.Size()
+			bytes += onDisk(info)
 		}
 		return nil
 	})

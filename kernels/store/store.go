@@ -73,8 +73,20 @@ func Open(dir string) (*Store, error) {
 func (s *Store) Path(kind, name string) string { return filepath.Join(s.Dir, kind, name) }
 
 // Has says whether the entry kind/name is there and whole, without making it.
-func (s *Store) Has(kind, name string) bool {
-	return checkManifest(s.Path(kind, name), false) == nil
+func (s *Store) Has(kind, name string) bool { return s.Check(kind, name) == nil }
+
+// Check says why the entry kind/name is not there and whole, without making
+// it. One that is not there at all is fs.ErrNotExist.
+func (s *Store) Check(kind, name string) error {
+	dir := s.Path(kind, name)
+	if _, err := os.Lstat(dir); err != nil {
+		return err
+	}
+	if err := checkManifest(dir, false); err != nil {
+		// Not %w: that a file of it is missing is another thing.
+		return fmt.Errorf("cache entry %s/%s: %v", kind, name, err)
+	}
+	return nil
 }
 
 // Make gives the path of the entry kind/name, filling it first if it is not

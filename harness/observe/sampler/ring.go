@@ -68,6 +68,13 @@ func (r *Ring) Emit(e observe.Event) {
 	}
 }
 
+// Last is the number of the newest event.
+func (r *Ring) Last() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.last
+}
+
 func (r *Ring) tell() {
 	if r.told != r.last {
 		r.told = r.last

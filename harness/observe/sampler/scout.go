@@ -21,6 +21,7 @@ import (
 // the kernel's brake stops us, seen as stops of a second on 6.12.
 type scout struct {
 	root  string // /proc
+	gate  *Gate
 	news  chan news
 	hurry chan struct{} // begin a walk now
 	quick atomic.Bool   // a transition runs
@@ -78,6 +79,7 @@ func (s *scout) run(ctx context.Context, first chan<- struct{}) error {
 		case <-s.hurry:
 		case <-ctx.Done():
 		}
+		s.gate.Wait(ctx)
 	}
 	return ctx.Err()
 }

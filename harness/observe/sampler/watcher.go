@@ -27,6 +27,7 @@ type Options struct {
 	// negative for never.
 	BlockersAfter, BlockersEvery time.Duration
 	NoRounds                     bool // leave the function tracer alone
+	Gate                         *Gate
 	// Proc and Sys are the roots of the two file systems; "" for /proc, /sys.
 	Proc, Sys string
 }
@@ -72,6 +73,7 @@ func Watch(ctx context.Context, o Options, emit func(observe.Event)) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	tasks := &tasks{scout: newScout(o.Proc)}
+	tasks.scout.gate = o.Gate
 	defer tasks.close()
 	var helpers sync.WaitGroup
 	defer helpers.Wait()
@@ -190,6 +192,7 @@ func (w *watcher) run(ctx context.Context) {
 		at := unix.NsecToTimespec(next)
 		for unix.ClockNanosleep(unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, &at, nil) == unix.EINTR {
 		}
+		w.Gate.Wait(ctx)
 		t := now()
 		var cpu int64
 		if w.active != nil { // each look's cost is only worth its own cost then
