@@ -33,6 +33,25 @@ func (k *Kit) ConfigValue(option string) string {
 	return ""
 }
 
+// config is the whole .config; empty for a kit without one. The option is named
+// with its prefix.
+func (k *Kit) config() map[string]string {
+	values := map[string]string{}
+	if k.ConfigFile == "" {
+		return values
+	}
+	text, err := os.ReadFile(k.ConfigFile)
+	if err != nil {
+		return values
+	}
+	for line := range strings.Lines(string(text)) {
+		if name, value, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "="); ok && strings.HasPrefix(name, "CONFIG_") {
+			values[name] = strings.Trim(value, `"`)
+		}
+	}
+	return values
+}
+
 // ConfigSHA256 is the SHA-256 of the .config file in hex, "" for a kit without
 // one.
 func (k *Kit) ConfigSHA256() (string, error) {
