@@ -46,6 +46,13 @@ type Keeper interface {
 	AtHand(ctx context.Context) ([]Candidate, error)
 }
 
+// Stepwise is a Provider that asks several places, of which some cost much
+// more than others: an index of 10 MB to fetch for a kernel or two.
+type Stepwise interface {
+	// ListUntil is List, but ends once enough says so of what it found.
+	ListUntil(ctx context.Context, enough func([]Candidate) bool) ([]Candidate, error)
+}
+
 // PathProvider is a Provider that makes kits from files: the selectors of
 // kind ByPath go to it.
 type PathProvider interface {
@@ -66,10 +73,20 @@ type Catalogue struct {
 // List lists what is at hand and to be had, newest first. It may give both
 // candidates and an error.
 func (c *Catalogue) List(ctx context.Context) ([]Candidate, error) {
+	return c.listUntil(ctx, func([]Candidate) bool { return false })
+}
+
+// listUntil is List, but for places that need not be asked when enough says
+// so of what nearer ones have.
+func (c *Catalogue) listUntil(ctx context.Context, enough func([]Candidate) bool) ([]Candidate, error) {
 	var all []Candidate
 	var errs *multierror.Error
 	for _, p := range c.Providers {
-		found, err := p.List(ctx)
+		list := p.List
+		if s, ok := p.(Stepwise); ok {
+			list = func(ctx context.Context) ([]Candidate, error) { return s.ListUntil(ctx, enough) }
+		}
+		found, err := list(ctx)
 		all = append(all, found...)
 		if err != nil {
 			errs = multierror.Append(errs, err)
@@ -100,22 +117,17 @@ func (c *Catalogue) Select(ctx context.Context, text string) ([]Candidate, error
 	}
 	have := c.atHand(ctx)
 	var listErr error
-	listed := false
-	list := func() []Candidate {
-		if !listed {
-			have, listErr = c.List(ctx)
-			listed = true
-		}
-		return have
-	}
 	if c.Fresh {
-		list()
+		have, listErr = c.List(ctx)
 	}
 	var chosen []Candidate
 	for _, s := range selectors {
 		found, err := c.choose(ctx, s, have)
-		if err == nil && len(found) == 0 && s.Kind != ByPath && s.Kind != AllAtHand {
-			found, err = c.choose(ctx, s, list())
+		if err == nil && len(found) == 0 && s.Kind != ByPath && s.Kind != AllAtHand && !c.Fresh {
+			have, listErr = c.listUntil(ctx, func(have []Candidate) bool {
+				return s.Kind == ByVersion && slices.ContainsFunc(have, s.Matches)
+			})
+			found, err = c.choose(ctx, s, have)
 		}
 		if err != nil {
 			return nil, err
@@ -124,7 +136,8 @@ func (c *Catalogue) Select(ctx context.Context, text string) ([]Candidate, error
 			if listErr != nil {
 				return nil, fmt.Errorf("find a kernel for %q: %w", s.Text, listErr)
 			}
-			return nil, noMatch(s, list())
+			all, _ := c.List(ctx)
+			return nil, noMatch(s, all)
 		}
 		chosen = append(chosen, found...)
 	}

@@ -19,8 +19,9 @@ type NoMatchError struct {
 	Nearest string
 }
 
-// maxNamed is how many releases an error message names.
-const maxNamed = 8
+// maxNamed is how many releases an error message names: one of each series that
+// Debian has.
+const maxNamed = 12
 
 func (e *NoMatchError) Error() string {
 	var b strings.Builder

@@ -57,10 +57,10 @@ func (a *Archive) checkRelease(s Suite, text []byte) (*release, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.codename != s.Name {
-		return nil, fmt.Errorf("it is that of %q and not of %q", r.codename, s.Name)
+	if r.codename != s.codename() {
+		return nil, fmt.Errorf("it is that of %q and not of %q", r.codename, s.codename())
 	}
-	if !r.validUntil.IsZero() && now.After(r.validUntil) {
+	if !s.Moving && !r.validUntil.IsZero() && now.After(r.validUntil) {
 		return nil, fmt.Errorf("it was valid until %s, and now is %s: the mirror is stale, or this machine's clock wrong; choose another mirror by %s",
 			r.validUntil.Format(time.RFC1123), now.UTC().Format(time.RFC1123), MirrorVariable)
 	}
