@@ -203,7 +203,7 @@ func (k *Kit) Can(c Capability) bool {
 // Capabilities are the names of what the kernel has, in the table's order: as
 // Can says, reading the config once for all of them.
 func (k *Kit) Capabilities() []Capability {
-	config := k.config()
+	config := k.configValues(options())
 	var all []Capability
 	for _, f := range facts {
 		if !slices.Contains(all, f.name) && f.holds(k, func(name string) string { return config[name] }) {
@@ -211,6 +211,19 @@ func (k *Kit) Capabilities() []Capability {
 		}
 	}
 	return all
+}
+
+// options are the config options that the table asks for.
+func options() map[string]bool {
+	names := map[string]bool{}
+	for _, f := range facts {
+		for _, o := range f.config {
+			for _, n := range o.names {
+				names[n] = true
+			}
+		}
+	}
+	return names
 }
 
 // Knows says whether the table can tell if the kernel has a capability: of a

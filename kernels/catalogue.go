@@ -18,6 +18,8 @@ type Candidate struct {
 	Release, Version, Source, Flavour string
 	// Cached says that the kit is in the cache already.
 	Cached bool
+	// Dir is the kit's folder, for ReadKitFile; "" unless it is at hand.
+	Dir string
 	// Bytes is the size of the download, 0 if not known.
 	Bytes int64
 	// HasHeaders says that modules can be built for it against headers.
@@ -241,6 +243,7 @@ func unique(all []Candidate) []Candidate {
 			continue
 		}
 		kept[i].Cached = kept[i].Cached || c.Cached
+		kept[i].Dir = cmp.Or(kept[i].Dir, c.Dir)
 		kept[i].HasHeaders = kept[i].HasHeaders || c.HasHeaders
 	}
 	return kept

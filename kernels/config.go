@@ -4,6 +4,7 @@ package kernels
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -33,9 +34,9 @@ func (k *Kit) ConfigValue(option string) string {
 	return ""
 }
 
-// config is the whole .config; empty for a kit without one. The option is named
-// with its prefix.
-func (k *Kit) config() map[string]string {
+// configValues gives the values of those options that wanted has, which are
+// set, in one reading of the .config; none for a kit without one.
+func (k *Kit) configValues(wanted map[string]bool) map[string]string {
 	values := map[string]string{}
 	if k.ConfigFile == "" {
 		return values
@@ -44,9 +45,11 @@ func (k *Kit) config() map[string]string {
 	if err != nil {
 		return values
 	}
-	for line := range strings.Lines(string(text)) {
-		if name, value, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "="); ok && strings.HasPrefix(name, "CONFIG_") {
-			values[name] = strings.Trim(value, `"`)
+	for len(text) > 0 {
+		var line []byte
+		line, text, _ = bytes.Cut(text, []byte("\n"))
+		if name, value, ok := bytes.Cut(line, []byte("=")); ok && wanted[string(name)] {
+			values[string(name)] = strings.Trim(string(value), `"`)
 		}
 	}
 	return values
