@@ -121,6 +121,7 @@ func TestReportsAreValid(t *testing.T) {
 			Futures:    []report.Future{{Blockers: []report.Blocker{{}}}},
 			Load:       []report.Load{{}}, LogReports: []report.LogReport{{}}, Steps: []report.Step{{}},
 		}}},
+		{Cases: []report.Case{{Result: report.Passed}, {Kernel: "6.1", Result: report.Failed, Output: []string{"x"}}}},
 		{Searches: []report.Search{{}, {Verdicts: []report.Found{{Seeds: []int64{seed}}}}}},
 	} {
 		var text bytes.Buffer

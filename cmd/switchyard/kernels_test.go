@@ -33,6 +33,23 @@ func TestNewestOfEachSeries(t *testing.T) {
 	require.Equal(t, []string{"d", "c", "b", "9"}, shown)
 }
 
+// TestNewestOfSeries: of each series one kernel, in the default flavour where
+// there is one, the oldest series first.
+func TestNewestOfSeries(t *testing.T) {
+	var chosen []string
+	for _, c := range newestOfSeries([]kernels.Candidate{
+		{Release: "7.3.4-amd64", Version: "7.3.4-1", Flavour: "amd64"},
+		{Release: "7.3.4-cloud", Version: "7.3.4-1", Flavour: kernels.DefaultFlavour},
+		{Release: "7.3-rc-cloud", Version: "7.3~rc7-1", Flavour: kernels.DefaultFlavour},
+		{Release: "6.12.1-cloud", Version: "6.12.1-1", Flavour: kernels.DefaultFlavour},
+		{Release: "6.12.1-amd64", Version: "6.12.1-1", Flavour: "amd64"},
+		{Release: "6.6.3+mine", Version: "6.6.3", Flavour: "own"},
+	}) {
+		chosen = append(chosen, c.Release)
+	}
+	require.Equal(t, []string{"6.6.3+mine", "6.12.1-cloud", "7.3.4-cloud"}, chosen)
+}
+
 // TestKernelTable: what is here and what is to be fetched, capabilities told
 // once, nothing wider than 100 columns.
 func TestKernelTable(t *testing.T) {
