@@ -81,9 +81,10 @@ func (m *Merged) Expect(plan []Planned) {
 
 // Merge joins all reports (*.json that have our schema) and all logs of
 // `go test -json` (*.json, *.jsonl, *.log) below dir, in the order of their
-// paths; other files and those in except are passed over. The error is a *FormatError,
-// or several at once, for files that cannot be merged, and for a folder that
-// has nothing to merge.
+// paths; other files and those in except are passed over. What is there twice,
+// in a log and in a report that it was merged into, counts once. The error is
+// a *FormatError, or several at once, for files that cannot be merged, and for
+// a folder that has nothing to merge.
 func Merge(dir string, except ...string) (Merged, error) {
 	var m Merged
 	var errs *multierror.Error
@@ -131,10 +132,25 @@ func Merge(dir string, except ...string) (Merged, error) {
 	if errs != nil {
 		return m, errs
 	}
+	m.Runs, m.Searches, m.Cases = once(m.Runs), once(m.Searches), once(m.Cases)
 	if len(m.Files) == 0 {
 		return m, &FormatError{dir, errors.New("no report.json and no output of `go test -json` lies below it")}
 	}
 	return m, nil
+}
+
+// once keeps the first of equal elements.
+func once[T any](all []T) (kept []T) {
+	seen := map[string]bool{}
+	for _, one := range all {
+		text, err := json.Marshal(one)
+		if err == nil && seen[string(text)] {
+			continue
+		}
+		seen[string(text)] = true
+		kept = append(kept, one)
+	}
+	return kept
 }
 
 func sameAsAny(path string, others []string) bool {
