@@ -132,8 +132,12 @@ func (c *Catalogue) Select(ctx context.Context, text string) ([]Candidate, error
 	var chosen []Candidate
 	for _, s := range selectors {
 		found, err := c.choose(ctx, s, have)
-		if err == nil && s.Kind != ByPath && s.Kind != AllAtHand && !listed && (len(found) == 0 || s.couldBeShipped(found)) {
-			found, err = c.choose(ctx, s, list())
+		if err == nil && s.Kind != ByPath && s.Kind != AllAtHand && (len(found) == 0 || s.couldBeShipped(found)) {
+			var more []Candidate
+			more, err = c.choose(ctx, s, list())
+			if len(found) == 0 || (len(more) > 0 && !more[0].FromSource) {
+				found = more
+			}
 		}
 		if err != nil {
 			return nil, err
@@ -170,18 +174,18 @@ func (c *Catalogue) choose(ctx context.Context, s Selector, have []Candidate) ([
 	}
 	switch {
 	case s.Kind == ByVersion && len(found) > 1:
-		if i := slices.IndexFunc(found, func(c Candidate) bool { return !c.FromSource }); i > 0 {
-			found = found[i:]
-		}
+		slices.SortStableFunc(found, shippedFirst)
 		found = found[:1]
 	case s.Kind == NewestLTS:
+		slices.SortStableFunc(found, shippedFirst)
 		seen := map[string]bool{}
 		found = slices.DeleteFunc(found, func(c Candidate) bool {
 			series := Series(c.Version)
 			defer func() { seen[series] = true }()
 			return seen[series]
 		})
-		slices.Reverse(found) // oldest series first, as people list them
+		// Oldest series first, as people list them.
+		slices.SortStableFunc(found, func(a, b Candidate) int { return CompareVersions(a.Version, b.Version) })
 	}
 	return found, nil
 }
@@ -256,6 +260,17 @@ func compareCandidates(a, b Candidate) int {
 		cmp.Compare(b.Flavour, a.Flavour),
 		cmp.Compare(b.Release, a.Release),
 	)
+}
+
+// shippedFirst puts kernels that somebody ships before those built here.
+func shippedFirst(a, b Candidate) int {
+	rank := func(c Candidate) int {
+		if c.FromSource {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Compare(rank(a), rank(b))
 }
 
 // tidy sorts, newest first, and merges candidates of the same kernel.

@@ -187,11 +187,11 @@ func TestTreeThatDoesNotBuild(t *testing.T) {
 
 func TestFirstComplaint(t *testing.T) {
 	for want, log := range map[string]string{
-		"fs/a.c:3:9: error: no": "  CC fs/a.o\nfs/a.c:1:2: warning: x\nfs/a.c:3:9: error: no\nmake[3]: *** [x:243: fs/a.o] Error 1\n",
+		"fs/a.c:3:9: error: no":                   "  CC fs/a.o\nfs/a.c:1:2: warning: x\nfs/a.c:3:9: error: no\nmake[3]: *** [x:243: fs/a.o] Error 1\n",
 		"ERROR: modpost: \"x\" [y.ko] undefined!": "ERROR: modpost: \"x\" [y.ko] undefined!\nmake: *** [Makefile:1] Error 2\n",
 		"FAILED: load BTF from vmlinux":           "FAILED: load BTF from vmlinux: no\nmake: *** [x] Error 255\n",
 		"ld: vmlinux.o: undefined":                "ld: vmlinux.o: undefined\nmake: *** [x] Error 1\n",
-		"last": "one\nlast\n",
+		"last":                                    "one\nlast\n",
 	} {
 		assert.True(t, strings.HasPrefix(firstComplaint(log), want), "%q: %q", log, firstComplaint(log))
 	}

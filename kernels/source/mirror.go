@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -195,9 +196,18 @@ func (p *Provider) unreachable(ctx context.Context, address string, err error) e
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = context.Cause(ctx)
 	}
+	// Of Get "https://…": dial tcp: … the end is what a person needs.
+	var request *url.Error
+	if errors.As(err, &request) {
+		err = request.Err
+	}
+	host := address
+	if u, parseErr := url.Parse(address); parseErr == nil {
+		host = u.Host
+	}
 	return &kernels.Lacking{
-		What:   "a working connection to " + address,
-		Remedy: "check the network, set https_proxy if there is a proxy, or put the tarball into a folder and name that by " + MirrorVariable,
+		What:   "a working connection to " + host,
+		Remedy: "check the network, or set https_proxy if there is a proxy",
 		Err:    err,
 	}
 }
@@ -253,11 +263,11 @@ func (p *Provider) findListing(ctx context.Context, version string) (listing, er
 	if farErr != nil {
 		err = farErr
 	}
-	where := "kernel.org"
+	where := "at kernel.org"
 	if p.Mirror != "" {
-		where = p.Mirror + " or at kernel.org"
+		where = "in " + p.Mirror + " or " + where
 	}
-	reason := fmt.Sprintf("no release tarball of it is in %s; give one by -tarball, a tree by -tree, or a folder of tarballs by %s", where, MirrorVariable)
+	reason := fmt.Sprintf("no release tarball of it is %s; give one by -tarball, a tree by -tree, or a folder of tarballs by %s", where, MirrorVariable)
 	if err != nil {
 		reason += fmt.Sprintf(" (%v)", err)
 	}

@@ -93,7 +93,7 @@ func (p *Provider) Lookup(ctx context.Context, s kernels.Selector) ([]kernels.Ca
 	}
 	far, err := p.kernelOrg(ctx, s.Pattern)
 	if err != nil {
-		return nil, fmt.Errorf("kernel.org was asked for a release to build: %w", err)
+		return nil, fmt.Errorf("kernel.org was asked for a release to build, in vain: %w; or put a tarball into a folder and name that by %s", err, MirrorVariable)
 	}
 	return unbuilt(nil, far), nil
 }
