@@ -16,6 +16,7 @@ import (
 
 	"github.com/switchyard-project/switchyard/harness/patch"
 	"github.com/switchyard-project/switchyard/kernels"
+	"github.com/switchyard-project/switchyard/kernels/source"
 )
 
 // Exit statuses, a contract with scripts.
@@ -66,6 +67,8 @@ func exitStatus(err error) int {
 		badName *kernels.SelectorError
 		input   *patch.InputError
 		build   *patch.BuildError
+		tree    *source.InputError
+		broken  *source.BuildError
 		usage   usageError
 	)
 	switch {
@@ -79,7 +82,7 @@ func exitStatus(err error) int {
 	case errors.As(err, &build):
 		fmt.Fprintf(os.Stderr, "%s\n", build.Log)
 		return exitInput
-	case errors.As(err, &input), errors.As(err, &noMatch), errors.As(err, &badName):
+	case errors.As(err, &input), errors.As(err, &noMatch), errors.As(err, &badName), errors.As(err, &tree), errors.As(err, &broken):
 		return exitInput
 	case errors.As(err, &usage):
 		fmt.Fprintln(os.Stderr, "`switchyard help` shows examples")
