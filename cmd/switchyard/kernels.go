@@ -16,11 +16,12 @@ func kernelsCommand() *cobra.Command {
 		Short: "What can be tested, and getting it",
 		Example: `  switchyard kernels list            what there is
   switchyard kernels list 6.1        which kernel -kernel 6.1 would take
-  switchyard kernels get 6.1,6.12    fetch them now`,
+  switchyard kernels get 6.1,6.12    fetch them now
+  switchyard kernels build 6.6       build one that nobody ships`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, args []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(kernelsListCommand(), kernelsGetCommand())
+	cmd.AddCommand(kernelsListCommand(), kernelsGetCommand(), kernelsBuildCommand())
 	return cmd
 }
 

@@ -26,7 +26,10 @@ type listedKernel struct {
 	Version string `json:"version"`
 	Source  string `json:"source"`
 	Flavour string `json:"flavour"`
+	Label   string `json:"label,omitempty"` // of a kernel built here: see kernels build -name
 	Cached  bool   `json:"cached"`
+	// FromSource: built here, or to be built.
+	FromSource bool `json:"from_source"`
 	// Bytes is the size of what is to be fetched, CachedBytes what the kit
 	// takes of the disk.
 	Bytes       int64 `json:"bytes"`
@@ -113,7 +116,7 @@ func describe(found []kernels.Candidate) []listedKernel {
 	listed := make([]listedKernel, 0, len(found))
 	for _, c := range found {
 		l := listedKernel{Release: c.Release, Version: c.Version, Source: c.Source, Flavour: c.Flavour,
-			Cached: c.Cached, Bytes: c.Bytes, HasHeaders: c.HasHeaders, BackEnds: []string{}}
+			Label: c.Label, Cached: c.Cached, FromSource: c.FromSource, Bytes: c.Bytes, HasHeaders: c.HasHeaders, BackEnds: []string{}}
 		if c.HasHeaders {
 			l.BackEnds = append(l.BackEnds, "kbuild")
 		}
@@ -150,7 +153,7 @@ func printKernels(w io.Writer, listed []listedKernel, more int) {
 		}
 		// The packaging of a version stands in the release mostly.
 		version, _, _ := strings.Cut(l.Version, "-")
-		t.AppendRow(table.Row{l.Release, version, l.Source, l.size(), ends})
+		t.AppendRow(table.Row{l.name(), version, shortSource(l.Source), l.size(), ends})
 	}
 	t.Render()
 	if maybe {
@@ -162,8 +165,32 @@ func printKernels(w io.Writer, listed []listedKernel, more int) {
 	printCapabilities(w, listed)
 }
 
+// name is what selects it.
+func (l listedKernel) name() string {
+	if l.Label != "" && !strings.HasSuffix(l.Release, "+"+l.Label) {
+		return l.Release + "+" + l.Label
+	}
+	return l.Release
+}
+
+// shortSource leaves out the middle of what has a long path in it.
+func shortSource(source string) string {
+	const most = 30
+	provider, place, _ := strings.Cut(source, ":")
+	if len(source) <= most {
+		return source
+	}
+	end := strings.ToValidUTF8(place[len(place)-(most-len(provider)-2):], "")
+	if i := strings.IndexByte(end, '/'); i >= 0 {
+		end = end[i:]
+	}
+	return provider + ":…" + end
+}
+
 func (l listedKernel) size() string {
 	switch {
+	case l.FromSource && !l.Cached:
+		return "to build"
 	case l.Cached && l.CachedBytes > 0:
 		return humanize.Bytes(uint64(l.CachedBytes))
 	case l.Cached:
@@ -210,7 +237,7 @@ func printCapabilities(w io.Writer, listed []listedKernel) {
 		if releases[set] == nil {
 			sets = append(sets, set)
 		}
-		releases[set] = append(releases[set], l.Release)
+		releases[set] = append(releases[set], l.name())
 	}
 	for _, set := range sets {
 		printWrapped(w, strings.Join(releases[set], ", ")+": ", []string{cmp.Or(set, "nothing beside those")})

@@ -17,6 +17,7 @@ import (
 	"github.com/switchyard-project/switchyard/harness/patch"
 	"github.com/switchyard-project/switchyard/harness/report"
 	"github.com/switchyard-project/switchyard/kernels"
+	"github.com/switchyard-project/switchyard/kernels/source"
 )
 
 // Exit statuses, a contract with scripts.
@@ -68,6 +69,8 @@ func exitStatus(err error) int {
 		input   *patch.InputError
 		build   *patch.BuildError
 		format  *report.FormatError
+		tree    *source.InputError
+		broken  *source.BuildError
 		usage   usageError
 	)
 	switch {
@@ -81,7 +84,7 @@ func exitStatus(err error) int {
 	case errors.As(err, &build):
 		fmt.Fprintf(os.Stderr, "%s\n", build.Log)
 		return exitInput
-	case errors.As(err, &input), errors.As(err, &noMatch), errors.As(err, &badName), errors.As(err, &format):
+	case errors.As(err, &input), errors.As(err, &noMatch), errors.As(err, &badName), errors.As(err, &format), errors.As(err, &tree), errors.As(err, &broken):
 		return exitInput
 	case errors.As(err, &usage):
 		fmt.Fprintln(os.Stderr, "`switchyard help` shows examples")

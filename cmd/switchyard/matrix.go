@@ -130,6 +130,9 @@ func (f *matrixFlags) kernels(cmd *cobra.Command) ([]matrix.Kernel, error) {
 func newestOfSeries(found []kernels.Candidate) (chosen []kernels.Candidate) {
 	at := map[string]int{}
 	for _, c := range found {
+		if c.Label != "" { // somebody's own: not to be had elsewhere
+			continue
+		}
 		series := kernels.Series(c.Version)
 		i, ok := at[series]
 		if !ok {

@@ -23,6 +23,7 @@ import (
 	"github.com/switchyard-project/switchyard/images"
 	"github.com/switchyard-project/switchyard/kernels"
 	"github.com/switchyard-project/switchyard/kernels/debian"
+	"github.com/switchyard-project/switchyard/kernels/source"
 	"github.com/switchyard-project/switchyard/kernels/store"
 	"github.com/switchyard-project/switchyard/kernels/toolroot"
 )
@@ -35,8 +36,11 @@ type Options struct {
 	// Prefork keeps QEMUs waiting for forks to come: for who starts many guests
 	// in a row. Close ends them.
 	Prefork bool
-	// Progress hears of downloads; may be nil.
-	Progress kernels.Progress
+	// Progress hears of downloads, in bytes, and Objects of kernels being built,
+	// in objects; both may be nil.
+	Progress, Objects kernels.Progress
+	// Note hears, as a sentence, what a person should know; may be nil.
+	Note func(text string)
 	// Waiting hears, as a noun phrase, what is being waited for; may be nil.
 	Waiting func(what string)
 }
@@ -48,6 +52,9 @@ type Yard struct {
 	Store     *store.Store
 	Catalogue *kernels.Catalogue
 	Builder   *patch.Builder
+
+	// Source builds kernels from source.
+	Source *source.Provider
 
 	archive *debian.Archive
 	rootMu  sync.Mutex
@@ -77,11 +84,14 @@ func NewYard(o Options) (*Yard, error) {
 	if err != nil {
 		return nil, err
 	}
+	keys, err := source.KernelOrgKeys()
+	if err != nil {
+		return nil, err
+	}
 	y := &Yard{
-		Options:   o,
-		Store:     st,
-		Catalogue: &kernels.Catalogue{Providers: []kernels.Provider{debian.NewProvider(archive)}},
-		archive:   archive,
+		Options: o,
+		Store:   st,
+		archive: archive,
 
 		forkTimeout: forkTimeout,
 	}
@@ -89,6 +99,11 @@ func NewYard(o Options) (*Yard, error) {
 		y.pool = &pool{size: max(o.VMs, runtime.NumCPU())}
 	}
 	y.Builder = &patch.Builder{Store: st, Root: y.Root}
+	y.Source = &source.Provider{
+		Store: st, Root: y.Root, Mirror: os.Getenv(source.MirrorVariable), Releases: source.KernelOrg, Keys: keys,
+		Jobs: runtime.NumCPU(), Progress: o.Progress, Objects: o.Objects, Note: o.Note, Waiting: o.Waiting,
+	}
+	y.Catalogue = &kernels.Catalogue{Providers: []kernels.Provider{debian.NewProvider(archive), y.Source}}
 	return y, nil
 }
 
@@ -128,7 +143,7 @@ func (y *Yard) once(key string, make func() (string, error)) (string, error) {
 // Kit is the kernel c, fetched if need be.
 func (y *Yard) Kit(ctx context.Context, c kernels.Candidate) (*kernels.Kit, error) {
 	var kit *kernels.Kit
-	key := "kit " + c.Source + " " + c.Release
+	key := "kit " + c.Source + " " + c.Release + " " + c.Version
 	_, err := y.once(key, func() (dir string, err error) {
 		if kit, err = y.Catalogue.Get(ctx, c); err != nil {
 			return "", err
