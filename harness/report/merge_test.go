@@ -192,3 +192,26 @@ func TestMergeRefuses(t *testing.T) {
 	require.ErrorContains(t, err, "x/report.json")
 	require.ErrorContains(t, err, "y/report.json", "all that is wrong, at once")
 }
+
+// FuzzReadTestLog: whatever a log holds, reading it ends, and gives cases that
+// can be merged and written, or an error.
+func FuzzReadTestLog(f *testing.F) {
+	f.Add(twoKernels())
+	f.Add(began("TestStack") + began("TestStack/"+old))
+	f.Add(`{"ImportPath":"example.org/cases [example.org/cases.test]","Action":"build-output","Output":"x.go:1: no\n"}` + "\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		log, err := ReadTestLog(strings.NewReader(text))
+		if err != nil {
+			return
+		}
+		m := Merged{Report: Report{Cases: log.Cases}, logs: []TestLog{log}}
+		var out bytes.Buffer
+		m.WriteSummary(&out)
+		if err := m.WriteJUnit(&out); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.WriteJSON(&out); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
