@@ -23,8 +23,12 @@ type Kit struct {
 	// Dir holds all of the kit's files.
 	Dir string
 	// VMLinux is the uncompressed ELF image with the PVH note that QEMU's
-	// -kernel starts directly; BZImage the image as shipped.
+	// -kernel starts directly; BZImage the image as shipped, which may be ""
+	// for a kernel from files at hand.
 	VMLinux, BZImage string
+	// NoPVH says that VMLinux lacks the note: such a kernel is started by its
+	// BZImage. See BootImage.
+	NoPVH bool `json:",omitempty"`
 	// ConfigFile is the kernel's .config, SystemMap its symbol table; either
 	// may be "".
 	ConfigFile, SystemMap string
@@ -36,6 +40,14 @@ type Kit struct {
 	// Mounts are the folders of this kit that must stand at fixed places
 	// inside the tool root for HeadersDir to work.
 	Mounts []Mount
+}
+
+// BootImage is the file for QEMU's -kernel.
+func (k *Kit) BootImage() string {
+	if k.NoPVH {
+		return k.BZImage
+	}
+	return k.VMLinux
 }
 
 // Mount is a host folder at a place inside the tool root.

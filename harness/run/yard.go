@@ -23,6 +23,7 @@ import (
 	"github.com/switchyard-project/switchyard/images"
 	"github.com/switchyard-project/switchyard/kernels"
 	"github.com/switchyard-project/switchyard/kernels/debian"
+	"github.com/switchyard-project/switchyard/kernels/local"
 	"github.com/switchyard-project/switchyard/kernels/store"
 	"github.com/switchyard-project/switchyard/kernels/toolroot"
 )
@@ -80,7 +81,7 @@ func NewYard(o Options) (*Yard, error) {
 	y := &Yard{
 		Options:   o,
 		Store:     st,
-		Catalogue: &kernels.Catalogue{Providers: []kernels.Provider{debian.NewProvider(archive)}},
+		Catalogue: &kernels.Catalogue{Providers: []kernels.Provider{debian.NewProvider(archive), &local.Provider{Store: st}}},
 		archive:   archive,
 
 		forkTimeout: forkTimeout,
