@@ -3,7 +3,6 @@
 package local
 
 import (
-	"bufio"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -87,16 +86,10 @@ var includeLine = regexp.MustCompile(`^include\s+([^\s$]+)\s*$`)
 // there, as a path inside the tool root; "" if they are whole.
 func (s *survey) incomplete(dir string) string {
 	inside := "/" + strings.TrimPrefix(dir, strings.TrimSuffix(s.root, "/")+"/")
-	needs := []string{"include/generated/autoconf.h", "scripts/Makefile.modpost"}
-	if f, err := os.Open(filepath.Join(dir, "Makefile")); err == nil {
-		defer f.Close()
-		for lines := bufio.NewScanner(f); lines.Scan(); {
-			if m := includeLine.FindStringSubmatch(lines.Text()); m != nil {
-				needs = append(needs, m[1])
-			}
-		}
-	} else {
-		return filepath.Join(inside, "Makefile")
+	needs := []string{"include/generated/autoconf.h", "scripts/Makefile.modpost", "Makefile"}
+	source := s.sourceOf(inside)
+	if source != "" {
+		needs = append(needs, filepath.Join(source, "Makefile"))
 	}
 	for _, need := range needs {
 		if !filepath.IsAbs(need) {
@@ -106,7 +99,7 @@ func (s *survey) incomplete(dir string) string {
 			continue
 		}
 		// An output folder finds its scripts in the source's.
-		if source := s.sourceOf(inside); source != "" && strings.HasPrefix(need, inside+"/scripts/") {
+		if source != "" && strings.HasPrefix(need, inside+"/scripts/") {
 			if _, err := within(s.root, filepath.Join(source, strings.TrimPrefix(need, inside))); err == nil {
 				continue
 			}
@@ -119,11 +112,15 @@ func (s *survey) incomplete(dir string) string {
 	return ""
 }
 
-// sourceOf is the folder whose Makefile the one in inside includes, "" if
-// none.
+// mostGenerated bounds a Makefile that only says where the real one is, in
+// bytes; that one has 60 KB.
+const mostGenerated = 4096
+
+// sourceOf is the folder, inside the tool root, whose Makefile the one in
+// inside includes; "" if that is a real one.
 func (s *survey) sourceOf(inside string) string {
 	text, err := os.ReadFile(filepath.Join(s.root, inside, "Makefile"))
-	if err != nil {
+	if err != nil || len(text) > mostGenerated {
 		return ""
 	}
 	for line := range strings.Lines(string(text)) {
@@ -139,18 +136,18 @@ func (s *survey) sourceOf(inside string) string {
 
 var utsRelease = regexp.MustCompile(`(?m)^#define UTS_RELEASE "([^"]+)"`)
 
-// headersRelease is the release that the headers, or the built tree, in dir
-// are of; "" if they do not say.
+// headersRelease is the release that modules built against dir, headers or a
+// built tree, will be of; "" if nothing there says. include/config/kernel.release
+// is asked second: Debian's has the upstream version.
 func headersRelease(dir string) string {
-	if text, err := os.ReadFile(filepath.Join(dir, "include/config/kernel.release")); err == nil {
-		return strings.TrimSpace(string(text))
+	if text, err := os.ReadFile(filepath.Join(dir, "include/generated/utsrelease.h")); err == nil {
+		if m := utsRelease.FindSubmatch(text); m != nil {
+			return string(m[1])
+		}
 	}
-	text, err := os.ReadFile(filepath.Join(dir, "include/generated/utsrelease.h"))
+	text, err := os.ReadFile(filepath.Join(dir, "include/config/kernel.release"))
 	if err != nil {
 		return ""
 	}
-	if m := utsRelease.FindSubmatch(text); m != nil {
-		return string(m[1])
-	}
-	return ""
+	return strings.TrimSpace(string(text))
 }
