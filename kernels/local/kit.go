@@ -51,6 +51,9 @@ func (s *survey) key() (string, error) {
 		}
 		fmt.Fprintln(h, sum)
 	}
+	if s.config == "" {
+		fmt.Fprintf(h, "%q\n", signs)
+	}
 	fmt.Fprintf(h, "%q %q\n", s.modules, s.headersDir)
 	for _, m := range s.mounts {
 		fmt.Fprintf(h, "%q %q\n", m.Host, m.Inside)
