@@ -18,7 +18,7 @@ const module = "github.com/switchyard-project/switchyard/"
 // line is the way data goes; a room may import rooms of its own rank that are
 // named with it, and those before it. run alone sees them all.
 var line = [][]string{
-	{"kernels", "kernels/guard", "kernels/store", "kernels/debian", "kernels/toolroot", "kernels/source"},
+	{"kernels", "kernels/guard", "kernels/store", "kernels/debian", "kernels/local", "kernels/toolroot", "kernels/source"},
 	{"images", "harness/patch"},
 	{"harness/vm", "harness/vm/qmp", "harness/channel", "harness/load", "harness/observe", "harness/observe/sampler", "harness/mailbox"},
 	{"harness/check"},

@@ -161,7 +161,8 @@ func (s Spec) moduleFiles() ([]File, error) {
 			if err != nil {
 				return nil, err
 			}
-			name := strings.TrimSuffix(strings.TrimSuffix(filepath.Base(p), ".xz"), ".zst")
+			name, _, _ := strings.Cut(filepath.Base(p), ".ko")
+			name += ".ko" // without .xz, .zst, .gz
 			inside := path.Join("lib/switchyard", name)
 			files = append(files, File{Path: inside, Mode: 0o644, Content: content})
 			fmt.Fprintf(&list, "/%s\n", inside)

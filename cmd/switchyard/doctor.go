@@ -180,7 +180,7 @@ func (d *doctor) kvm(ctx context.Context) finding {
 		if err != nil {
 			return finding{"kvm", "", &optionalError{err}}
 		}
-		accel, why, err := vm.ChooseAccel(ctx, "auto", q, kit.VMLinux, filepath.Join(d.yard.Store.Dir, "probes"))
+		accel, why, err := vm.ChooseAccel(ctx, "auto", q, kit.BootImage(), filepath.Join(d.yard.Store.Dir, "probes"))
 		if err != nil {
 			return finding{"kvm", "", err}
 		}

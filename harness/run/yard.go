@@ -23,6 +23,7 @@ import (
 	"github.com/switchyard-project/switchyard/images"
 	"github.com/switchyard-project/switchyard/kernels"
 	"github.com/switchyard-project/switchyard/kernels/debian"
+	"github.com/switchyard-project/switchyard/kernels/local"
 	"github.com/switchyard-project/switchyard/kernels/source"
 	"github.com/switchyard-project/switchyard/kernels/store"
 	"github.com/switchyard-project/switchyard/kernels/toolroot"
@@ -103,7 +104,7 @@ func NewYard(o Options) (*Yard, error) {
 		Store: st, Root: y.Root, Mirror: os.Getenv(source.MirrorVariable), Releases: source.KernelOrg, Keys: keys,
 		Jobs: runtime.NumCPU(), Progress: o.Progress, Objects: o.Objects, Note: o.Note, Waiting: o.Waiting,
 	}
-	y.Catalogue = &kernels.Catalogue{Providers: []kernels.Provider{debian.NewProvider(archive), y.Source}}
+	y.Catalogue = &kernels.Catalogue{Providers: []kernels.Provider{debian.NewProvider(archive), y.Source, &local.Provider{Store: st}}}
 	return y, nil
 }
 
