@@ -73,7 +73,7 @@ func TestIdentify(t *testing.T) {
 func TestNeeded(t *testing.T) {
 	for rel, want := range map[string]bool{
 		"Makefile": true, "arch/Kconfig": true, "arch/x86/Makefile": true, "arch/arm64/Makefile": false, "Documentation/Kconfig": true,
-		"Documentation/livepatch/livepatch.rst": false, "tools/perf/perf.c": false, "tools/objtool/check.c": true,
+		"Documentation/livepatch/livepatch.rst": false, "tools/perf/perf.c": false, "arch/arm/crypto/Kconfig": true, "tools/objtool/check.c": true,
 		"tools/testing/selftests/livepatch/config": true, "tools/testing/kunit/kunit.py": false, "fs/namei.c": true,
 	} {
 		assert.Equal(t, want, needed(rel), rel)
