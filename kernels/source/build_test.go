@@ -191,6 +191,7 @@ func TestFirstComplaint(t *testing.T) {
 		"ERROR: modpost: \"x\" [y.ko] undefined!": "ERROR: modpost: \"x\" [y.ko] undefined!\nmake: *** [Makefile:1] Error 2\n",
 		"FAILED: load BTF from vmlinux":           "FAILED: load BTF from vmlinux: no\nmake: *** [x] Error 255\n",
 		"ld: vmlinux.o: undefined":                "ld: vmlinux.o: undefined\nmake: *** [x] Error 1\n",
+		"crypto/Kconfig:1425: can't open file":    "crypto/Kconfig:1425: can't open file \"x\"\nmake[3]: *** [y:77: allnoconfig] Error 1\n",
 		"last":                                    "one\nlast\n",
 	} {
 		assert.True(t, strings.HasPrefix(firstComplaint(log), want), "%q: %q", log, firstComplaint(log))

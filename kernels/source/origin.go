@@ -111,15 +111,17 @@ func pruneTree(dir string) error {
 
 // needed says whether a build reads a file of the tree: documentation, other
 // architectures, and tools that are programs of their own it does not. But
-// their Kconfig files are read whatever is built: crypto/Kconfig names those of
-// every architecture.
+// their Kconfig files and Makefiles are read whatever is built: crypto/Kconfig
+// names those of every architecture, fs/hostfs/Makefile one of arch/um.
 func needed(rel string) bool {
-	if strings.HasPrefix(filepath.Base(rel), "Kconfig") {
-		return true
+	for _, prefix := range []string{"Kconfig", "Makefile", "Kbuild"} {
+		if strings.HasPrefix(filepath.Base(rel), prefix) {
+			return true
+		}
 	}
 	for _, prefix := range []string{"Documentation/", "tools/perf/", "tools/testing/"} {
 		if strings.HasPrefix(rel, prefix) {
-			return strings.HasPrefix(rel, "tools/testing/selftests/livepatch/") || rel == "Documentation/Makefile"
+			return strings.HasPrefix(rel, "tools/testing/selftests/livepatch/")
 		}
 	}
 	return !strings.HasPrefix(rel, "arch/") || strings.HasPrefix(rel, "arch/x86/")

@@ -72,7 +72,7 @@ func TestIdentify(t *testing.T) {
 
 func TestNeeded(t *testing.T) {
 	for rel, want := range map[string]bool{
-		"Makefile": true, "arch/Kconfig": true, "arch/x86/Makefile": true, "arch/arm64/Makefile": false, "Documentation/Kconfig": true,
+		"Makefile": true, "arch/Kconfig": true, "arch/x86/Makefile": true, "arch/arm64/kernel/head.S": false, "arch/um/scripts/Makefile.rules": true, "Documentation/Kconfig": true,
 		"Documentation/livepatch/livepatch.rst": false, "tools/perf/perf.c": false, "arch/arm/crypto/Kconfig": true, "tools/objtool/check.c": true,
 		"tools/testing/selftests/livepatch/config": true, "tools/testing/kunit/kunit.py": false, "fs/namei.c": true,
 	} {
