@@ -64,7 +64,7 @@ func (s *survey) tree(dir string) error {
 	if err != nil {
 		return s.bad("%v", err)
 	}
-	if err := s.checkConfig(c); err != nil {
+	if err := s.checkConfig(c, s.config); err != nil {
 		return err // before it is built in vain
 	}
 	for _, name := range []string{"vmlinux", treeBZImage} {
