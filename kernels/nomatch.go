@@ -4,6 +4,7 @@ package kernels
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 )
@@ -17,6 +18,9 @@ type NoMatchError struct {
 	Have []string
 	// Nearest is the selector that was most probably meant, "" if none is near.
 	Nearest string
+	// File says that there is a file of that name, which a path would have
+	// named.
+	File bool
 }
 
 // maxNamed is how many releases an error message names: one of each series that
@@ -40,7 +44,9 @@ func (e *NoMatchError) Error() string {
 			fmt.Fprintf(&b, " and %d more", more)
 		}
 	}
-	if e.Nearest != "" {
+	if e.File {
+		fmt.Fprintf(&b, "; if you mean the file of that name, write ./%s", e.Selector)
+	} else if e.Nearest != "" {
 		fmt.Fprintf(&b, "; did you mean %s? `switchyard kernels get %s` fetches it", e.Nearest, e.Nearest)
 	}
 	b.WriteString("; `switchyard kernels list` shows all")
@@ -67,6 +73,8 @@ func noMatch(s Selector, have []Candidate) *NoMatchError {
 	e.Have = append(e.Have, rest...)
 	words = append(words, e.Have...)
 	if s.Kind == ByVersion {
+		_, err := os.Stat(s.Text)
+		e.File = err == nil
 		e.Nearest = nearest(s.Pattern, slices.Compact(words))
 	} else if len(words) > 0 {
 		e.Nearest = words[0]

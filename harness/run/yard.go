@@ -129,7 +129,7 @@ func (y *Yard) once(key string, make func() (string, error)) (string, error) {
 // Kit is the kernel c, fetched if need be.
 func (y *Yard) Kit(ctx context.Context, c kernels.Candidate) (*kernels.Kit, error) {
 	var kit *kernels.Kit
-	key := "kit " + c.Source + " " + c.Release
+	key := "kit " + c.Source + " " + c.Release + " " + c.Version
 	_, err := y.once(key, func() (dir string, err error) {
 		if kit, err = y.Catalogue.Get(ctx, c); err != nil {
 			return "", err
