@@ -280,14 +280,14 @@ func (f *runFlags) plan(cmd *cobra.Command, c kernels.Candidate, in *input) run.
 		Patches: in.patches, With: in.with, Loads: in.loads,
 		Guest: f.start(), StallAfter: f.stallAfter,
 		Expected: check.Verdict(f.expect), Futures: in.futures,
-		Repro: again(cmd, c.Release, f.words(f.seed)...),
+		Repro: again(cmd, c.Selector(), f.words(f.seed)...),
 	}
 }
 
 // again is the command line that does the same run on one kernel: the flags
 // as they were given, less those that only say where and how to report, and
 // those of seeds, which more names.
-func again(cmd *cobra.Command, release string, more ...string) string {
+func again(cmd *cobra.Command, selector string, more ...string) string {
 	words := append([]string{"switchyard", "run"}, cmd.Flags().Args()...)
 	cmd.Flags().Visit(func(flag *pflag.Flag) {
 		switch flag.Name {
@@ -302,7 +302,7 @@ func again(cmd *cobra.Command, release string, more ...string) string {
 			words = append(words, "-"+flag.Name, v)
 		}
 	})
-	words = append(append(words, more...), "-kernel", release)
+	words = append(append(words, more...), "-kernel", selector)
 	for i, w := range words {
 		words[i] = shellescape.Quote(w)
 	}
