@@ -34,7 +34,7 @@ var settings struct {
 
 func init() {
 	s := &settings
-	flag.StringVar(&s.kernel, "kernel", env("KERNEL", "6.1,6.12"), "kernels to test on: a version, a release, a comma list")
+	flag.StringVar(&s.kernel, "kernel", env("KERNEL", "6.1,6.12"), "kernels to test on: a version, a release, a comma list, lts, or all that are here")
 	flag.StringVar(&s.accel, "accel", env("ACCEL", "auto"), "accelerator: auto, kvm or tcg")
 	flag.StringVar(&s.qemu, "qemu", env("QEMU", ""), "QEMU to use: host, tool or a path (default: the host's if it is good enough)")
 	flag.IntVar(&s.vms, "vms", number("VMS"), "machines at once over all processes (default: half the cores with KVM, all with TCG)")

@@ -23,6 +23,7 @@ var line = [][]string{
 	{"harness/vm", "harness/vm/qmp", "harness/channel", "harness/load", "harness/observe", "harness/observe/sampler", "harness/mailbox"},
 	{"harness/check"},
 	{"harness/report"},
+	{"harness/matrix"},
 	{"harness/run"},
 	{"harness"},
 	{"cases", "cmd/switchyard"},
@@ -41,6 +42,7 @@ var apart = []struct{ room, from, why string }{
 	{"images", "harness/patch", "patches reach the guest through the channel"},
 	{"harness/mailbox", "harness/vm", "a plan knows nothing of the machine it lies in"},
 	{"harness/mailbox", "harness/channel", "a deterministic run has a mailbox and no channel"},
+	{"harness/matrix", "harness/vm", "it is arithmetic"},
 	{"cases", "harness/run", "an outside repository can hold its own cases"},
 	{"cases", "harness/vm", "an outside repository can hold its own cases"},
 }

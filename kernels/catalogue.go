@@ -20,8 +20,12 @@ type Candidate struct {
 	Release, Version, Source, Flavour string
 	// Cached says that the kit is in the cache already.
 	Cached bool
+	// Dir is the kit's folder, for ReadKitFile; "" unless it is at hand.
+	Dir string
 	// Bytes is the size of the download, 0 if not known.
 	Bytes int64
+	// Checksum is of what the kit is made from, in hex; "" if not known.
+	Checksum string
 	// HasHeaders says that modules can be built for it against headers.
 	HasHeaders bool
 	// Native says that the kernel is the one its Source was released with;
@@ -319,6 +323,8 @@ func unique(all []Candidate) []Candidate {
 			continue
 		}
 		kept[i].Cached = kept[i].Cached || c.Cached
+		kept[i].Checksum = cmp.Or(kept[i].Checksum, c.Checksum)
+		kept[i].Dir = cmp.Or(kept[i].Dir, c.Dir)
 		kept[i].HasHeaders = kept[i].HasHeaders || c.HasHeaders
 	}
 	return kept

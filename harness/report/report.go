@@ -25,6 +25,8 @@ type Report struct {
 	Runs   []Run  `json:"runs"`
 	// Searches are there for runs over many seeds; Runs are then examples.
 	Searches []Search `json:"searches,omitempty"`
+	// Cases are there in a report that was merged from logs of `go test -json`.
+	Cases []Case `json:"cases,omitempty"`
 }
 
 // Search is what many seeds came to on one kernel.

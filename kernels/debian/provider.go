@@ -52,7 +52,7 @@ func (p *Provider) AtHand(context.Context) ([]kernels.Candidate, error) {
 		set := kernelSet{suites: p.archive.Suites}
 		all = append(all, kernels.Candidate{
 			Release: kit.Release, Version: kit.Version, Source: kit.Source, Flavour: kit.Flavour,
-			Cached: true, HasHeaders: kit.HeadersDir != "", Provider: ProviderName,
+			Cached: true, Dir: kit.Dir, HasHeaders: kit.HeadersDir != "", Provider: ProviderName,
 			Native: set.native(Package{Version: kit.Version, Suite: suite}),
 		})
 	}
