@@ -29,6 +29,7 @@ import (
 // machineFlags are the flags of every verb that boots guests.
 type machineFlags struct {
 	accel, qemu string
+	routeFlag
 	smp, mem    int
 	bootTimeout time.Duration
 }
@@ -36,6 +37,7 @@ type machineFlags struct {
 func (f *machineFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.accel, "accel", "auto", "accelerator: auto, kvm or tcg")
 	cmd.Flags().StringVar(&f.qemu, "qemu", "", "QEMU to use: host, tool or a path (default: the host's if it is 7.2 or newer, else the tool root's)")
+	f.routeFlag.register(cmd)
 	cmd.Flags().IntVar(&f.smp, "smp", 0, "vCPUs (default: 2, or 1 where that kernel needs it)")
 	cmd.Flags().IntVar(&f.mem, "mem", run.DefaultMemMiB, "memory in MiB")
 	cmd.Flags().DurationVar(&f.bootTimeout, "boot-timeout", run.DefaultBootTimeout, "wall time for a guest to boot")
@@ -178,7 +180,7 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 	}
 	ctx := cmd.Context()
 	scr := newScreen(cmd.ErrOrStderr())
-	y, done, err := openYardOn(scr, run.Options{QEMU: f.qemu, Accel: f.accel, VMs: f.vms})
+	y, done, err := openYardOn(scr, run.Options{QEMU: f.qemu, Accel: f.accel, Route: f.route, VMs: f.vms})
 	if err != nil {
 		return err
 	}
