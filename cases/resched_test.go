@@ -26,9 +26,9 @@ func TestCondResched(t *testing.T) {
 		vm.Eventually(t, "/sys/kernel/debug/switchyard_spin/turns", func(n string) bool { return n != "0" })
 
 		if k.Can(kernels.CondReschedSwitching) {
-			// Slow under TCG: see kernels.SlowDynamicPreemptTCG.
-			p := vm.Apply(t, "testdata/cmdline", harness.StallAfter(100*time.Second)).Expect(t, check.Complete)
-			p.Revert(t).Expect(t, check.Complete)
+			// Slow under TCG (see kernels.SlowDynamicPreemptTCG), so once is
+			// enough: on the way back the kthread switches no other way.
+			vm.Apply(t, "testdata/cmdline", harness.StallAfter(100*time.Second)).Expect(t, check.Complete)
 			return
 		}
 		p := vm.Apply(t, "testdata/cmdline", harness.StallAfter(5*time.Second))

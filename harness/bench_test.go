@@ -3,6 +3,7 @@
 package harness_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -30,7 +31,8 @@ func BenchmarkFork(b *testing.B) { benchmarkStart(b, false, false) }
 func BenchmarkReadyFork(b *testing.B) { benchmarkStart(b, false, true) }
 
 func benchmarkStart(b *testing.B, cold, prefork bool) {
-	for _, version := range []string{"6.1", "6.12"} {
+	// 6.6 is built here, and wanted to boot in half of the CPU time of 6.1.
+	for _, version := range []string{"6.1", "6.6", "6.12"} {
 		b.Run(version, func(b *testing.B) {
 			y, kit := benchmarkYard(b, version, prefork)
 			start := func() *run.Guest {
@@ -93,7 +95,14 @@ func benchmarkYard(b *testing.B, version string, prefork bool) (*run.Yard, *kern
 	require.NoError(b, err)
 	b.Cleanup(y.Close)
 	found, err := y.Catalogue.Select(b.Context(), version)
+	var none *kernels.NoMatchError
+	if errors.As(err, &none) {
+		b.Skip(err)
+	}
 	require.NoError(b, err)
+	if found[0].FromSource && !found[0].Cached {
+		b.Skipf("kernel %s is not built: `switchyard kernels build %[1]s`", found[0].Release)
+	}
 	kit, err := y.Catalogue.Get(b.Context(), found[0])
 	require.NoError(b, err)
 	return y, kit

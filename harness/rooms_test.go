@@ -19,7 +19,7 @@ const module = "github.com/switchyard-project/switchyard/"
 // named with it, and those before it. run alone sees them all.
 var line = [][]string{
 	{"kernels", "kernels/guard", "kernels/store", "kernels/debian", "kernels/local", "kernels/toolroot", "kernels/source"},
-	{"images", "harness/patch"},
+	{"images", "harness/patch", "harness/patch/btf"},
 	{"harness/vm", "harness/vm/qmp", "harness/channel", "harness/load", "harness/observe", "harness/observe/sampler", "harness/mailbox"},
 	{"harness/check"},
 	{"harness/report"},

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/go-multierror"
@@ -41,6 +42,20 @@ type Candidate struct {
 	Made time.Time
 	// Provider is the Name of the Provider to Get it from.
 	Provider string
+	// Path is what a kernel at hand was named by, "" for others.
+	Path string
+}
+
+// Selector is what chooses this kernel and no other.
+func (c Candidate) Selector() string { return cmp.Or(c.Path, c.Release) }
+
+// FileName is the release, and for a kernel at hand what tells it from others of
+// its release: the end of its version. It is fit for the name of a file.
+func (c Candidate) FileName() string {
+	if c.Path == "" {
+		return c.Release
+	}
+	return c.Release + c.Version[max(strings.LastIndexByte(c.Version, '+'), 0):]
 }
 
 // Provider is a place that kits come from.

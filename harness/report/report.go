@@ -120,6 +120,10 @@ type Patch struct {
 	Name      string     `json:"name"`
 	SHA256    string     `json:"sha256,omitempty"` // of the module's file
 	Functions []Function `json:"functions"`
+	// Route is how the module was built: "kbuild", "btf", or "prebuilt".
+	Route string `json:"route,omitempty"`
+	// Warnings are what to know of the module, a sentence each.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // Function is one patched function.

@@ -48,16 +48,17 @@ func (s *survey) check() error {
 	if v := configVersion(text); v != "" && kernels.Series(v) != kernels.Series(s.release) {
 		return s.bad("the kernel is %s, and the config %s is of %s", s.release, s.config, v)
 	}
-	return s.checkConfig(c)
+	return s.checkConfig(c, s.config)
 }
 
-// checkConfig makes sure that a kernel with this config can be tested.
-func (s *survey) checkConfig(c config) error {
+// checkConfig makes sure that a kernel with this config, which stands where
+// at says, can be tested.
+func (s *survey) checkConfig(c config, at string) error {
 	if len(c) == 0 {
-		return s.bad("its config %s sets no option", s.config)
+		return s.bad("its config %s sets no option", at)
 	}
 	if c["CONFIG_X86_64"] != "y" {
-		return s.bad("its config %s is of a kernel for %s; guests here are x86-64", s.config, architecture(c))
+		return s.bad("its config %s is of a kernel for %s; guests here are x86-64", at, architecture(c))
 	}
 	var lacking, reasons []string
 	for _, n := range needs {
@@ -78,7 +79,7 @@ func (s *survey) checkConfig(c config) error {
 	if slices.Contains(lacking, "LIVEPATCH") && c["CONFIG_TRIM_UNUSED_KSYMS"] == "y" {
 		fix += " -d TRIM_UNUSED_KSYMS" // LIVEPATCH depends on its absence
 	}
-	return s.bad("its config %s does not set %s: in its source run `%s && make olddefconfig` and build it again, or take another kernel", s.config, strings.Join(reasons, ", "), fix)
+	return s.bad("its config %s does not set %s: in its source run `%s && make olddefconfig` and build it again, or take another kernel", at, strings.Join(reasons, ", "), fix)
 }
 
 var configHead = regexp.MustCompile(`(?m)^# Linux/\S+ (\S+) Kernel Configuration$`)

@@ -160,8 +160,7 @@ func (s *survey) fillConfig(kit *kernels.Kit) (config, error) {
 	}
 	if text != nil {
 		c := parseConfig(text)
-		s.config = "in the image (CONFIG_IKCONFIG)"
-		if err := s.checkConfig(c); err != nil {
+		if err := s.checkConfig(c, "in the image (CONFIG_IKCONFIG)"); err != nil {
 			return nil, err
 		}
 		return c, os.WriteFile(kit.ConfigFile, text, 0o644)

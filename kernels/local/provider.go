@@ -16,7 +16,6 @@ package local
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/switchyard-project/switchyard/kernels"
 	"github.com/switchyard-project/switchyard/kernels/store"
@@ -58,7 +57,7 @@ func (p *Provider) FromPath(_ context.Context, path string) (kernels.Candidate, 
 	}
 	c := kernels.Candidate{
 		Release: s.release, Version: s.kitVersion(key), Source: ProviderName + ":" + path, Flavour: s.flavour,
-		Cached: p.Store.Has(kitKind, entry(s, key)), HasHeaders: s.headersDir != "", Provider: ProviderName,
+		Cached: p.Store.Has(kitKind, entry(s, key)), HasHeaders: s.headersDir != "", Provider: ProviderName, Path: path,
 	}
 	if c.Cached {
 		c.Dir = p.Store.Path(kitKind, entry(s, key))
@@ -84,7 +83,7 @@ func entry(s *survey, key string) string { return ProviderName + "-" + s.release
 // Get makes the kit of c, which FromPath gave, or finds it in the cache.
 // Errors: *kernels.SelectorError, *kernels.Lacking.
 func (p *Provider) Get(ctx context.Context, c kernels.Candidate) (*kernels.Kit, error) {
-	s, key, err := p.look(strings.TrimPrefix(c.Source, ProviderName+":"))
+	s, key, err := p.look(c.Path)
 	if err != nil {
 		return nil, err
 	}

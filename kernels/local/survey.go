@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"al.essio.dev/pkg/shellescape"
+
 	"github.com/switchyard-project/switchyard/kernels"
 )
 
@@ -230,7 +232,7 @@ func (s *survey) images(dir string) error {
 	for _, all := range byRelease {
 		for _, im := range all {
 			if !sameBuild(all[0], im) {
-				return s.bad("it holds two builds of %s: %s is %q, and %s is %q; name the one you mean: -kernel %s", im.release, all[0].path, all[0].build, im.path, im.build, quote(all[0].path))
+				return s.bad("it holds two builds of %s: %s is %q, and %s is %q; name the one you mean: -kernel %s", im.release, all[0].path, all[0].build, im.path, im.build, shellescape.Quote(all[0].path))
 			}
 			if (im.elf && s.elf == nil) || (!im.elf && s.bz == nil) {
 				s.take(im)
@@ -277,15 +279,7 @@ func (s *survey) several(byRelease map[string][]*image) error {
 	}
 	slices.SortFunc(releases, kernels.CompareVersions)
 	newest := byRelease[releases[len(releases)-1]][0]
-	return s.bad("it holds %d kernels, %s: choose one by its file, -kernel %s for example", len(releases), strings.Join(releases, ", "), quote(newest.path))
-}
-
-// quote writes a path as a shell wants it.
-func quote(path string) string {
-	if strings.ContainsAny(path, " \t\"'$`\\*?[]&;|<>()!#~") {
-		return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
-	}
-	return path
+	return s.bad("it holds %d kernels, %s: choose one by its file, -kernel %s for example", len(releases), strings.Join(releases, ", "), shellescape.Quote(newest.path))
 }
 
 // rootOf is the folder that an image at path is part of: the root of an

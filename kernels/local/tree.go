@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"al.essio.dev/pkg/shellescape"
+
 	"github.com/switchyard-project/switchyard/kernels"
 )
 
@@ -57,14 +59,14 @@ func (s *survey) tree(dir string) error {
 		return s.bad("%s is a kernel tree without arch/x86; guests here are x86-64", source)
 	}
 	if !exists(dir, ".config") {
-		return s.bad("it is a kernel tree that is not configured (there is no .config): `switchyard kernels build VERSION --tree %s` configures and builds it, or make it yourself", quote(dir))
+		return s.bad("it is a kernel tree that is not configured (there is no .config): `switchyard kernels build VERSION --tree %s` configures and builds it, or make it yourself", shellescape.Quote(dir))
 	}
 	s.config = filepath.Join(dir, ".config")
 	c, _, err := readConfig(s.config)
 	if err != nil {
 		return s.bad("%v", err)
 	}
-	if err := s.checkConfig(c); err != nil {
+	if err := s.checkConfig(c, s.config); err != nil {
 		return err // before it is built in vain
 	}
 	for _, name := range []string{"vmlinux", treeBZImage} {
@@ -76,21 +78,21 @@ func (s *survey) tree(dir string) error {
 			return s.bad("its %s %v", name, err)
 		}
 		if s.image() != nil && !sameBuild(s.image(), im) {
-			return s.bad("its vmlinux is %s %s, and its %s is %s %s, of another build: run `make -C %s bzImage`, or name the one you mean", s.elf.release, s.elf.build, treeBZImage, im.release, im.build, quote(dir))
+			return s.bad("its vmlinux is %s %s, and its %s is %s %s, of another build: run `make -C %s bzImage`, or name the one you mean", s.elf.release, s.elf.build, treeBZImage, im.release, im.build, shellescape.Quote(dir))
 		}
 		s.take(im)
 	}
 	if s.image() == nil {
-		return s.bad("it is a kernel tree that was configured and not built: there is no vmlinux and no %s; run `make -C %s -j$(nproc)`", treeBZImage, quote(dir))
+		return s.bad("it is a kernel tree that was configured and not built: there is no vmlinux and no %s; run `make -C %s -j$(nproc)`", treeBZImage, shellescape.Quote(dir))
 	}
 	if r := headersRelease(dir); r != s.release {
-		return s.bad("its kernel is %s, and the tree calls itself %q by now (include/config/kernel.release): run `make -C %s -j$(nproc)` again", s.release, r, quote(dir))
+		return s.bad("its kernel is %s, and the tree calls itself %q by now (include/config/kernel.release): run `make -C %s -j$(nproc)` again", s.release, r, shellescape.Quote(dir))
 	}
 	if err := s.configured(dir, c); err != nil {
 		return err
 	}
 	if !exists(dir, "Module.symvers") {
-		return s.bad("it was built without its modules (there is no Module.symvers), so none can be built for it: run `make -C %s -j$(nproc) modules`", quote(dir))
+		return s.bad("it was built without its modules (there is no Module.symvers), so none can be built for it: run `make -C %s -j$(nproc) modules`", shellescape.Quote(dir))
 	}
 	if at := filepath.Join(dir, "System.map"); exists(at) {
 		s.systemMap = at
@@ -130,7 +132,7 @@ func (s *survey) configured(dir string, now config) error {
 	slices.Sort(changed)
 	const most = 3
 	names := strings.Join(changed[:min(len(changed), most)], ", ")
-	return s.bad("its .config was changed after it was built (%d options, %s for one): run `make -C %s -j$(nproc)` again", len(changed), names, quote(dir))
+	return s.bad("its .config was changed after it was built (%d options, %s for one): run `make -C %s -j$(nproc)` again", len(changed), names, shellescape.Quote(dir))
 }
 
 // treeHeaders has modules built against the tree, or output folder, dir

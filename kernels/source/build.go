@@ -76,6 +76,10 @@ func (p *Provider) build(ctx context.Context, s Spec) (*kernels.Kit, error) {
 	}
 	b := &build{p: p, plan: pl, root: root, dir: p.Store.Path(store.Builds, pl.key)}
 	k, err := b.run(ctx)
+	var input *InputError
+	if errors.As(err, &input) {
+		guard.RemoveAll(b.dir) // nothing was built that could be gone on with
+	}
 	if err != nil && ctx.Err() != nil {
 		return nil, &kernels.Unfinished{What: pl.what(), Done: b.meter.String(), Command: s.command(), Err: context.Cause(ctx)}
 	}

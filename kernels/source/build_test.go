@@ -191,6 +191,7 @@ func TestFirstComplaint(t *testing.T) {
 		"ERROR: modpost: \"x\" [y.ko] undefined!": "ERROR: modpost: \"x\" [y.ko] undefined!\nmake: *** [Makefile:1] Error 2\n",
 		"FAILED: load BTF from vmlinux":           "FAILED: load BTF from vmlinux: no\nmake: *** [x] Error 255\n",
 		"ld: vmlinux.o: undefined":                "ld: vmlinux.o: undefined\nmake: *** [x] Error 1\n",
+		"crypto/Kconfig:1425: can't open file":    "crypto/Kconfig:1425: can't open file \"x\"\nmake[3]: *** [y:77: allnoconfig] Error 1\n",
 		"last":                                    "one\nlast\n",
 	} {
 		assert.True(t, strings.HasPrefix(firstComplaint(log), want), "%q: %q", log, firstComplaint(log))
@@ -318,6 +319,20 @@ func TestRelative(t *testing.T) {
 	assert.Equal(t, a.ModTime(), b.ModTime(), "taken over")
 	assert.False(t, os.SameFile(a, b), "a copy: tools change objects in place")
 	assert.Equal(t, "6.6.99+two", second.Release)
+
+	// Of a tree that was changed, what the change does not concern; a file that
+	// is older than the objects, but was not what they were made from, counts.
+	require.NoError(t, os.WriteFile(tree+"/kernel/fork.c", []byte("int fork_ = 2;\n"), 0o644))
+	require.NoError(t, os.Chtimes(tree+"/kernel/fork.c", time.Unix(1, 0), time.Unix(1, 0)))
+	third, err := p.Build(t.Context(), Spec{Tree: tree, Label: "one"})
+	require.NoError(t, err)
+	for file, same := range map[string]bool{"fs/namei.o": true, "init/main.o": true, "kernel/fork.o": false} {
+		a, err := os.Stat(first.BuildDir + "/" + file)
+		require.NoError(t, err)
+		c, err := os.Stat(third.BuildDir + "/" + file)
+		require.NoError(t, err)
+		assert.Equal(t, same, a.ModTime().Equal(c.ModTime()), file)
+	}
 	assert.Empty(t, second.ConfigValue("CONFIG_X86_KERNEL_IBT"))
 	assert.Equal(t, "y", first.ConfigValue("CONFIG_X86_KERNEL_IBT"), "the relative is as it was")
 }

@@ -20,7 +20,7 @@ import (
 // make itself, which only repeats that something failed.
 var complaints = []*regexp.Regexp{
 	regexp.MustCompile(`(?m)^\S+:\d+:(?:\d+:)? (?:fatal )?error: .*$`),
-	regexp.MustCompile(`(?m)^\S*(?:ld|ld\.bfd): .*$|^.*: undefined reference to .*$|^ERROR: modpost: .*$|^FAILED.*$`),
+	regexp.MustCompile(`(?m)^\S*(?:ld|ld\.bfd): .*$|^.*: undefined reference to .*$|^ERROR: modpost: .*$|^FAILED.*$|^\S*Kconfig\S*:\d+: (?:can't|syntax|error).*$`),
 	regexp.MustCompile(`(?m)^(?:\S+:\d+: )?\*\*\* .*$|^.*\*\*\* .*Stop\..*$`),
 	regexp.MustCompile(`(?m)^(?:Error|ERROR|error)\b.*$|^\S+: .*(?:not found|No such file).*$`),
 	regexp.MustCompile(`(?m)^.*\*\*\* .*Error \d+.*$`),

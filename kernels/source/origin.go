@@ -5,13 +5,15 @@ package source
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
-
-	"github.com/switchyard-project/switchyard/kernels/guard"
+	"syscall"
 )
 
 // origin is a source tree to build from, identified but not yet unpacked.
@@ -76,57 +78,51 @@ func treeVersion(what, dir string) (string, error) {
 // candidate before its release.
 func sortable(version string) string { return strings.Replace(version, "-rc", "~rc", 1) }
 
-// pruneTree removes what no build for x86 reads: the other architectures but
-// for their Kconfig files, documentation, tools that are programs of their own.
-// A release has 85 000 files, and each of them is looked at when a kit is
-// checked.
+// pruneTree removes what no build for x86 reads. A release has 85 000 files,
+// and each of them is looked at when the cache is checked.
 func pruneTree(dir string) error {
-	for _, pattern := range []string{"arch/*", "Documentation/*", "tools/perf", "tools/testing/*"} {
-		found, err := filepath.Glob(filepath.Join(dir, pattern))
+	var folders []string
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		for _, path := range found {
-			rel, err := filepath.Rel(dir, path)
-			if err != nil {
-				return err
-			}
-			if !keep(rel) {
-				guard.RemoveAll(path)
-			}
+		rel, err := filepath.Rel(dir, path)
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir():
+			folders = append(folders, path)
+			return nil
+		case needed(rel):
+			return nil
+		}
+		return os.Remove(path)
+	})
+	if err != nil {
+		return err
+	}
+	for _, path := range slices.Backward(folders) {
+		if err := os.Remove(path); err != nil && !errors.Is(err, syscall.ENOTEMPTY) {
+			return err
 		}
 	}
 	return nil
 }
 
-// keep says of a path of pruneTree's patterns whether builds need it.
-func keep(rel string) bool {
-	switch rel {
-	case "arch/x86", "arch/Kconfig", "tools/testing/selftests":
-		return true
-	}
-	parent, name := filepath.Split(rel)
-	if parent == "Documentation/" {
-		return name == "Kconfig" || name == "Makefile" // which the tree's own name
-	}
-	return false
-}
-
-// needed says whether a file of a tree is taken along: what pruneTree leaves.
+// needed says whether a build reads a file of the tree: documentation, other
+// architectures, and tools that are programs of their own it does not. But
+// their Kconfig files and Makefiles are read whatever is built: crypto/Kconfig
+// names those of every architecture, fs/hostfs/Makefile one of arch/um.
 func needed(rel string) bool {
-	parts := strings.SplitN(rel, "/", 3)
-	if len(parts) < 2 {
-		return true
-	}
-	switch parts[0] {
-	case "arch", "Documentation":
-		return keep(parts[0] + "/" + parts[1])
-	case "tools":
-		if parts[1] == "testing" && len(parts) == 3 {
-			next, _, _ := strings.Cut(parts[2], "/")
-			return keep("tools/testing/" + next)
+	for _, prefix := range []string{"Kconfig", "Makefile", "Kbuild"} {
+		if strings.HasPrefix(filepath.Base(rel), prefix) {
+			return true
 		}
-		return parts[1] != "perf"
 	}
-	return true
+	for _, prefix := range []string{"Documentation/", "tools/perf/", "tools/testing/"} {
+		if strings.HasPrefix(rel, prefix) {
+			return strings.HasPrefix(rel, "tools/testing/selftests/livepatch/")
+		}
+	}
+	return !strings.HasPrefix(rel, "arch/") || strings.HasPrefix(rel, "arch/x86/")
 }

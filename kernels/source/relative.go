@@ -14,9 +14,9 @@ import (
 // more, most objects are made anew anyway.
 const maxDifferences = 200
 
-// relative finds the kernel of the same tree and compiler, built before, whose
-// config is nearest: make then makes anew what depends on an option that
-// differs, and on nothing else.
+// relative finds the kernel of the same compiler and tree, or of the copy of it
+// before this one, whose config is nearest: make then makes anew what depends
+// on an option or a file that differs, and nothing else.
 func (b *build) relative(config string) (best builtKit, ok bool) {
 	kits, err := b.p.kits()
 	if err != nil {
@@ -26,9 +26,13 @@ func (b *build) relative(config string) (best builtKit, ok bool) {
 	if err != nil {
 		return best, false
 	}
+	trees := map[string]bool{filepath.Base(b.source): true}
+	if before, err := os.ReadFile(filepath.Join(b.source, previousFile)); err == nil {
+		trees[string(before)] = true
+	}
 	least := maxDifferences + 1
 	for _, k := range kits {
-		if k.Record.Tree != b.plan.origin.hash || k.Record.Root != b.plan.root || !b.p.Store.Has(kitKind, filepath.Base(k.Dir)) {
+		if !trees[filepath.Base(k.SourceDir)] || k.Record.Root != b.plan.root || !b.p.Store.Has(kitKind, filepath.Base(k.Dir)) {
 			continue
 		}
 		theirs, err := configLines(k.ConfigFile)

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/switchyard-project/switchyard/kernels/guard"
 	"github.com/switchyard-project/switchyard/kernels/store"
@@ -42,8 +43,32 @@ func (p *Provider) tree(ctx context.Context, dir string) (*origin, error) {
 	if files, o.hash, err = identify(ctx, dir); err != nil {
 		return nil, err
 	}
-	o.fill = func(ctx context.Context, _, to string) error { return copyTree(ctx, dir, to, files) }
+	o.fill = func(ctx context.Context, _, to string) error { return copyTree(ctx, dir, to, files, p.previous(dir)) }
 	return o, nil
+}
+
+// previousFile names, in the copy of a tree, the copy that was made of it
+// before: what is the same in both has the same time in both, and what is not
+// is newer than every object that was built from the former.
+const previousFile = ".switchyard-previous"
+
+// previous is the newest copy of the tree at place that a kernel was built
+// from, "" if there is none.
+func (p *Provider) previous(place string) string {
+	kits, err := p.kits()
+	if err != nil {
+		return ""
+	}
+	var newest builtKit
+	for _, k := range kits {
+		if k.Source == ProviderName+":"+place && (newest.Kit == nil || k.Record.Made.After(newest.Record.Made)) {
+			newest = k
+		}
+	}
+	if newest.Kit == nil || p.Store.Check(sourceKind, filepath.Base(newest.SourceDir)) != nil {
+		return ""
+	}
+	return newest.SourceDir
 }
 
 // identify lists a tree's files and gives a hash of their content. Where git
@@ -142,8 +167,9 @@ func git(ctx context.Context, dir string, args ...string) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// copyTree copies the files of a tree that a build needs, with their times.
-func copyTree(ctx context.Context, from, to string, files []string) error {
+// copyTree copies the files of a tree that a build needs. Those that are the
+// same in the previous copy are shared with it.
+func copyTree(ctx context.Context, from, to string, files []string, previous string) error {
 	for _, rel := range files {
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
@@ -151,11 +177,59 @@ func copyTree(ctx context.Context, from, to string, files []string) error {
 		if !needed(rel) {
 			continue
 		}
-		if err := copyFile(filepath.Join(from, rel), filepath.Join(to, rel)); err != nil && !os.IsNotExist(err) {
+		if err := takeFile(filepath.Join(from, rel), filepath.Join(to, rel), previous, rel); err != nil && !os.IsNotExist(err) {
+			return err
+		}
+	}
+	if previous != "" {
+		if err := os.WriteFile(filepath.Join(to, previousFile), []byte(filepath.Base(previous)), 0o644); err != nil {
 			return err
 		}
 	}
 	return checkTree(from, to)
+}
+
+func takeFile(from, to, previous, rel string) error {
+	if previous == "" {
+		return copyFile(from, to)
+	}
+	old := filepath.Join(previous, rel)
+	same, err := sameContent(from, old)
+	if err != nil {
+		return err
+	}
+	if same {
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+			return err
+		}
+		return os.Link(old, to)
+	}
+	if err := copyFile(from, to); err != nil {
+		return err
+	}
+	if info, err := os.Lstat(to); err != nil || !info.Mode().IsRegular() {
+		return err
+	}
+	now := time.Now()
+	return os.Chtimes(to, now, now)
+}
+
+// sameContent says whether two regular files are equal and as executable.
+func sameContent(a, b string) (bool, error) {
+	ia, err := os.Lstat(a)
+	if err != nil {
+		return false, err
+	}
+	ib, err := os.Lstat(b)
+	if err != nil || !ia.Mode().IsRegular() || !ib.Mode().IsRegular() || ia.Size() != ib.Size() || (ia.Mode()^ib.Mode())&0o100 != 0 {
+		return false, nil
+	}
+	ta, err := os.ReadFile(a)
+	if err != nil {
+		return false, err
+	}
+	tb, err := os.ReadFile(b)
+	return err == nil && bytes.Equal(ta, tb), nil
 }
 
 // copyFile copies a file or a link with its permissions and time. Where the

@@ -11,6 +11,7 @@
 #include <linux/err.h>
 #include <linux/kthread.h>
 #include <linux/module.h>
+#include <linux/rcupdate.h>
 #include <linux/sched.h>
 
 static struct task_struct *spinner;
@@ -21,7 +22,8 @@ static int spin_loop(void *unused)
 {
 	while (!kthread_should_stop()) {
 		WRITE_ONCE(turns, turns + 1);
-		cond_resched();
+		/* With the mark that trampolines are freed after. */
+		cond_resched_tasks_rcu_qs();
 	}
 	return 0;
 }
