@@ -227,12 +227,17 @@ func options() map[string]bool {
 }
 
 // Knows says whether the table can tell if the kernel has a capability: of a
-// kit without a config it cannot, where the config decides.
+// kit without a config it cannot, where the config decides, and of one whose
+// config was deduced only where the image shows all that decides.
 func (k *Kit) Knows(c Capability) bool {
-	if k.ConfigFile != "" {
+	if k.ConfigFile != "" && !k.ConfigDeduced {
 		return true
 	}
-	return !slices.ContainsFunc(facts, func(f fact) bool { return f.name == c && len(f.config) > 0 })
+	return !slices.ContainsFunc(facts, func(f fact) bool {
+		return f.name == c && slices.ContainsFunc(f.config, func(o option) bool {
+			return k.ConfigFile == "" || !slices.ContainsFunc(o.names, shows)
+		})
+	})
 }
 
 func (f fact) holds(k *Kit, value func(option string) string) bool {

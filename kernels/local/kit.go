@@ -52,7 +52,7 @@ func (s *survey) key() (string, error) {
 		fmt.Fprintln(h, sum)
 	}
 	if s.config == "" {
-		fmt.Fprintf(h, "%q\n", signs)
+		fmt.Fprintf(h, "%s\n", kernels.SignsVersion())
 	}
 	fmt.Fprintf(h, "%q %q\n", s.modules, s.headersDir)
 	for _, m := range s.mounts {
@@ -165,9 +165,10 @@ func (s *survey) fillConfig(kit *kernels.Kit) (config, error) {
 		}
 		return c, os.WriteFile(kit.ConfigFile, text, 0o644)
 	}
-	if text, err = deduceConfig(kit.VMLinux); err != nil {
+	if text, err = kernels.DeduceConfig(kit.VMLinux); err != nil {
 		return nil, fmt.Errorf("look into %s: %w", s.image().path, err)
 	}
+	kit.ConfigDeduced = true
 	c := parseConfig(text)
 	if c["CONFIG_LIVEPATCH"] != "y" {
 		return nil, s.bad("it was built without CONFIG_LIVEPATCH (its code does not show it, and no config lies beside it): set it, with `scripts/config -e LIVEPATCH && make olddefconfig` in its source, and build it again, or take another kernel")
@@ -184,7 +185,7 @@ func (s *survey) fillModules(kit *kernels.Kit, c config) error {
 		if err := os.MkdirAll(kit.ModulesDir, 0o755); err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(kit.ModulesDir, "modules.builtin"), builtinList(c), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(kit.ModulesDir, "modules.builtin"), kernels.BuiltinList(func(option string) string { return c[option] }), 0o644); err != nil {
 			return err
 		}
 	}
