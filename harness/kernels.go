@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/switchyard-project/switchyard/harness/patch"
 	"github.com/switchyard-project/switchyard/harness/run"
 	"github.com/switchyard-project/switchyard/kernels"
 )
@@ -20,7 +21,11 @@ const grace = 20 * time.Second
 
 // shared is the yard of this test binary.
 var shared = sync.OnceValues(func() (*run.Yard, error) {
-	return run.NewYard(run.Options{QEMU: settings.qemu, Accel: settings.accel, VMs: settings.vms, Prefork: true})
+	route, err := patch.ParseRoute(settings.route)
+	if err != nil {
+		return nil, fmt.Errorf("-route: %w", err)
+	}
+	return run.NewYard(run.Options{QEMU: settings.qemu, Accel: settings.accel, Route: route, VMs: settings.vms, Prefork: true})
 })
 
 func yard(t testing.TB) *run.Yard {

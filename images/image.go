@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -22,11 +23,29 @@ import (
 )
 
 // bootModules are the kernel modules that a guest needs before its agent can
-// speak, each with the reason. Built-in ones are skipped.
-var bootModules = []struct{ name, why string }{
-	{"virtio_pci", "finds the virtio-serial device"},
-	{"virtio_console", "the port that carries the channel"},
-	{"pvpanic-mmio", "tells QEMU of a panic while it happens; drives QEMU's ISA device, named in ACPI"},
+// speak, each with the reason and the names that it has had, newest first.
+// Built-in ones are skipped.
+var bootModules = []struct {
+	names []string
+	why   string
+	spare bool // a guest does without
+}{
+	{[]string{"virtio_pci"}, "finds the virtio-serial device", false},
+	{[]string{"virtio_console"}, "the port that carries the channel", false},
+	// Renamed by commit f104060813fe (misc/pvpanic: split-up generic and
+	// platform dependent code), 5.13. Without it a panic is told by the console.
+	{[]string{"pvpanic-mmio", "pvpanic"}, "tells QEMU of a panic while it happens; drives QEMU's ISA device, named in ACPI", true},
+}
+
+// anyModule gives the files of the first of names that the kit has.
+func (s Spec) anyModule(names []string) (files []string, err error) {
+	var missing *kernels.NoModuleError
+	for _, name := range names {
+		if files, _, err = s.Kit.ModuleFiles(name); !errors.As(err, &missing) {
+			return files, err
+		}
+	}
+	return nil, err
 }
 
 // ModulesList is where the agent finds, a line each, the paths of the modules
@@ -125,9 +144,13 @@ func (s Spec) moduleFiles() ([]File, error) {
 	var list strings.Builder
 	seen := map[string]bool{}
 	for _, m := range bootModules {
-		paths, _, err := s.Kit.ModuleFiles(m.name)
+		paths, err := s.anyModule(m.names)
+		var missing *kernels.NoModuleError
+		if m.spare && errors.As(err, &missing) {
+			continue
+		}
 		if err != nil {
-			return nil, fmt.Errorf("module %s (%s): %w", m.name, m.why, err)
+			return nil, fmt.Errorf("module %s (%s): %w", m.names[0], m.why, err)
 		}
 		for _, p := range paths {
 			if seen[p] {
@@ -138,7 +161,8 @@ func (s Spec) moduleFiles() ([]File, error) {
 			if err != nil {
 				return nil, err
 			}
-			name := strings.TrimSuffix(strings.TrimSuffix(filepath.Base(p), ".xz"), ".zst")
+			name, _, _ := strings.Cut(filepath.Base(p), ".ko")
+			name += ".ko" // without .xz, .zst, .gz
 			inside := path.Join("lib/switchyard", name)
 			files = append(files, File{Path: inside, Mode: 0o644, Content: content})
 			fmt.Fprintf(&list, "/%s\n", inside)

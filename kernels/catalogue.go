@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/go-multierror"
@@ -19,8 +20,12 @@ type Candidate struct {
 	Release, Version, Source, Flavour string
 	// Cached says that the kit is in the cache already.
 	Cached bool
+	// Dir is the kit's folder, for ReadKitFile; "" unless it is at hand.
+	Dir string
 	// Bytes is the size of the download, 0 if not known.
 	Bytes int64
+	// Checksum is of what the kit is made from, in hex; "" if not known.
+	Checksum string
 	// HasHeaders says that modules can be built for it against headers.
 	HasHeaders bool
 	// Native says that the kernel is the one its Source was released with;
@@ -37,6 +42,20 @@ type Candidate struct {
 	Made time.Time
 	// Provider is the Name of the Provider to Get it from.
 	Provider string
+	// Path is what a kernel at hand was named by, "" for others.
+	Path string
+}
+
+// Selector is what chooses this kernel and no other.
+func (c Candidate) Selector() string { return cmp.Or(c.Path, c.Release) }
+
+// FileName is the release, and for a kernel at hand what tells it from others of
+// its release: the end of its version. It is fit for the name of a file.
+func (c Candidate) FileName() string {
+	if c.Path == "" {
+		return c.Release
+	}
+	return c.Release + c.Version[max(strings.LastIndexByte(c.Version, '+'), 0):]
 }
 
 // Provider is a place that kits come from.
@@ -54,6 +73,13 @@ type Provider interface {
 // anybody else.
 type Keeper interface {
 	AtHand(ctx context.Context) ([]Candidate, error)
+}
+
+// Stepwise is a Provider that asks several places, of which some cost much
+// more than others: an index of 10 MB to fetch for a kernel or two.
+type Stepwise interface {
+	// ListUntil is List, but ends once enough says so of what it found.
+	ListUntil(ctx context.Context, enough func([]Candidate) bool) ([]Candidate, error)
 }
 
 // LastResort is a Provider that can ask a place which is far, slow or often out
@@ -84,10 +110,20 @@ type Catalogue struct {
 // List lists what is at hand and to be had, newest first. It may give both
 // candidates and an error.
 func (c *Catalogue) List(ctx context.Context) ([]Candidate, error) {
+	return c.listUntil(ctx, func([]Candidate) bool { return false })
+}
+
+// listUntil is List, but for places that need not be asked when enough says
+// so of what nearer ones have.
+func (c *Catalogue) listUntil(ctx context.Context, enough func([]Candidate) bool) ([]Candidate, error) {
 	var all []Candidate
 	var errs *multierror.Error
 	for _, p := range c.Providers {
-		found, err := p.List(ctx)
+		list := p.List
+		if s, ok := p.(Stepwise); ok {
+			list = func(ctx context.Context) ([]Candidate, error) { return s.ListUntil(ctx, enough) }
+		}
+		found, err := list(ctx)
 		all = append(all, found...)
 		if err != nil {
 			errs = multierror.Append(errs, err)
@@ -118,23 +154,16 @@ func (c *Catalogue) Select(ctx context.Context, text string) ([]Candidate, error
 	}
 	have := c.atHand(ctx)
 	var listErr error
-	listed := false
-	list := func() []Candidate {
-		if !listed {
-			have, listErr = c.List(ctx)
-			listed = true
-		}
-		return have
-	}
 	if c.Fresh {
-		list()
+		have, listErr = c.List(ctx)
 	}
 	var chosen []Candidate
 	for _, s := range selectors {
 		found, err := c.choose(ctx, s, have)
-		if err == nil && s.Kind != ByPath && s.Kind != AllAtHand && (len(found) == 0 || s.couldBeShipped(found)) {
+		if err == nil && s.Kind != ByPath && s.Kind != AllAtHand && !c.Fresh && (len(found) == 0 || s.couldBeShipped(found)) {
+			have, listErr = c.listUntil(ctx, s.shipped)
 			var more []Candidate
-			more, err = c.choose(ctx, s, list())
+			more, err = c.choose(ctx, s, have)
 			if len(found) == 0 || (len(more) > 0 && !more[0].FromSource) {
 				found = more
 			}
@@ -150,7 +179,8 @@ func (c *Catalogue) Select(ctx context.Context, text string) ([]Candidate, error
 			if listErr != nil {
 				return nil, fmt.Errorf("find a kernel for %q: %w", s.Text, listErr)
 			}
-			no := noMatch(s, list())
+			all, _ := c.List(ctx)
+			no := noMatch(s, all)
 			if far != nil {
 				no.Note = far.Error()
 			}
@@ -293,6 +323,8 @@ func unique(all []Candidate) []Candidate {
 			continue
 		}
 		kept[i].Cached = kept[i].Cached || c.Cached
+		kept[i].Checksum = cmp.Or(kept[i].Checksum, c.Checksum)
+		kept[i].Dir = cmp.Or(kept[i].Dir, c.Dir)
 		kept[i].HasHeaders = kept[i].HasHeaders || c.HasHeaders
 	}
 	return kept

@@ -5,6 +5,7 @@ package kernels
 import (
 	"context"
 	"errors"
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -138,6 +139,27 @@ func TestPathsGoToTheirProvider(t *testing.T) {
 	got, err := cat.Select(t.Context(), "./vmlinuz")
 	require.NoError(t, err)
 	assert.Equal(t, "at ./vmlinuz", got[0].Release)
+	got, err = cat.Select(t.Context(), "host")
+	require.NoError(t, err)
+	assert.Equal(t, "at host", got[0].Release)
+}
+
+// TestLabels: what names a kernel, of those at hand too, of which several can
+// be of one release.
+func TestLabels(t *testing.T) {
+	assert.Equal(t, [2]string{k61.Release, k61.Release}, [2]string{k61.Selector(), k61.FileName()})
+	own := Candidate{Release: "6.6.3", Version: "6.6.3+local.12345678", Path: "./a b"}
+	assert.Equal(t, [2]string{"./a b", "6.6.3+local.12345678"}, [2]string{own.Selector(), own.FileName()})
+}
+
+// TestFileWithoutSlash: a file in the folder is no selector, but is told of.
+func TestFileWithoutSlash(t *testing.T) {
+	t.Chdir(t.TempDir())
+	require.NoError(t, os.WriteFile("vmlinuz", nil, 0o644))
+	_, err := (&Catalogue{Providers: []Provider{&shelf{}}}).Select(t.Context(), "vmlinuz")
+	var no *NoMatchError
+	require.ErrorAs(t, err, &no)
+	assert.Contains(t, err.Error(), "write ./vmlinuz")
 }
 
 type pathShelf struct{ shelf }

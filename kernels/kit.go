@@ -23,8 +23,12 @@ type Kit struct {
 	// Dir holds all of the kit's files.
 	Dir string
 	// VMLinux is the uncompressed ELF image with the PVH note that QEMU's
-	// -kernel starts directly; BZImage the image as shipped.
+	// -kernel starts directly; BZImage the image as shipped, which may be ""
+	// for a kernel from files at hand.
 	VMLinux, BZImage string
+	// NoPVH says that VMLinux lacks the note: such a kernel is started by its
+	// BZImage. See BootImage.
+	NoPVH bool `json:",omitempty"`
 	// ConfigFile is the kernel's .config, SystemMap its symbol table; either
 	// may be "".
 	ConfigFile, SystemMap string
@@ -43,6 +47,14 @@ type Kit struct {
 	// the .cmd files name them by their places in there. "" for kernels that
 	// somebody else built.
 	SourceDir, BuildDir string
+}
+
+// BootImage is the file for QEMU's -kernel.
+func (k *Kit) BootImage() string {
+	if k.NoPVH {
+		return k.BZImage
+	}
+	return k.VMLinux
 }
 
 // Mount is a host folder at a place inside the tool root.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
@@ -18,6 +19,11 @@ import (
 // moduleSuffixes are the names module files end in; the kernel's
 // CONFIG_MODULE_COMPRESS_* decide which.
 var moduleSuffixes = []string{".ko", ".ko.xz", ".ko.zst", ".ko.gz"}
+
+// IsModuleFile says whether a file is, by its name, a module.
+func IsModuleFile(name string) bool {
+	return slices.ContainsFunc(moduleSuffixes, func(s string) bool { return strings.HasSuffix(name, s) })
+}
 
 // maxModule bounds what a compressed module may unpack to, in bytes; the
 // biggest of Debian's has 14 MB.

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 )
 
@@ -105,7 +104,7 @@ func (k *Kit) modulePaths() (map[string]string, error) {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		if slices.ContainsFunc(moduleSuffixes, func(s string) bool { return strings.HasSuffix(path, s) }) {
+		if IsModuleFile(path) {
 			paths[moduleName(path)] = path
 		}
 		return nil

@@ -4,6 +4,7 @@ package kernels
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 )
@@ -20,10 +21,14 @@ type NoMatchError struct {
 	// Note says where else was asked, and why there was no answer; "" if
 	// nowhere.
 	Note string
+	// File says that there is a file of that name, which a path would have
+	// named.
+	File bool
 }
 
-// maxNamed is how many releases an error message names.
-const maxNamed = 8
+// maxNamed is how many releases an error message names: one of each series that
+// Debian has.
+const maxNamed = 12
 
 func (e *NoMatchError) Error() string {
 	var b strings.Builder
@@ -42,7 +47,9 @@ func (e *NoMatchError) Error() string {
 			fmt.Fprintf(&b, " and %d more", more)
 		}
 	}
-	if e.Nearest != "" {
+	if e.File {
+		fmt.Fprintf(&b, "; if you mean the file of that name, write ./%s", e.Selector)
+	} else if e.Nearest != "" {
 		fmt.Fprintf(&b, "; did you mean %s? `switchyard kernels get %s` fetches it", e.Nearest, e.Nearest)
 	}
 	b.WriteString("; `switchyard kernels list` shows all")
@@ -72,6 +79,8 @@ func noMatch(s Selector, have []Candidate) *NoMatchError {
 	e.Have = append(e.Have, rest...)
 	words = append(words, e.Have...)
 	if s.Kind == ByVersion {
+		_, err := os.Stat(s.Text)
+		e.File = err == nil
 		e.Nearest = nearest(s.Pattern, slices.Compact(words))
 	} else if len(words) > 0 {
 		e.Nearest = words[0]

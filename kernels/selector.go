@@ -34,8 +34,12 @@ const (
 	ByVersion SelectorKind = iota // version prefix, or an exact release
 	AllAtHand                     // "all": each kit in the cache
 	NewestLTS                     // "lts": the newest of each longterm series to be had
-	ByPath                        // a file or folder: see PathProvider
+	ByPath                        // a file or folder, or HostKernel: see PathProvider
 )
+
+// HostKernel is the selector for the kernel that runs here. A folder of that
+// name is "./host".
+const HostKernel = "host"
 
 // Selector is one item of what a user writes behind -kernel.
 type Selector struct {
@@ -65,7 +69,7 @@ func (e *SelectorError) Error() string {
 	return fmt.Sprintf("kernel selector %q: %s", e.Text, e.Reason)
 }
 
-const selectorForms = `write a version ("6.12"), a release ("6.12.117+deb13-cloud-amd64"), "lts" or "all", several with commas between, each with an optional flavour ("6.1:generic"); "6.6+NAME" is one that was built here under that name`
+const selectorForms = `write a version ("6.12"), a release ("6.12.117+deb13-cloud-amd64"), "lts", "all", "host" for the kernel that runs here, or a path ("./linux", "/boot/vmlinuz-6.12.0"), several with commas between, each with an optional flavour ("6.1:generic"); "6.6+NAME" is one that was built here under that name`
 
 var selectorText = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.+~_-]*$`)
 
@@ -89,7 +93,7 @@ func parseOne(item string) (Selector, error) {
 	if item == "" {
 		return s, &SelectorError{item, "it is empty; " + selectorForms}
 	}
-	if isPath(item) {
+	if item == HostKernel || isPath(item) {
 		s.Kind, s.Pattern = ByPath, item
 		return s, nil
 	}
@@ -167,6 +171,12 @@ func (s Selector) labelled() (version, label string) {
 func (s Selector) couldBeShipped(found []Candidate) bool {
 	return s.Kind == ByVersion && !strings.Contains(s.Pattern, "+") && s.Flavour != SourceFlavour &&
 		!slices.ContainsFunc(found, func(c Candidate) bool { return !c.FromSource })
+}
+
+// shipped says whether have holds a distribution's kernel that s could choose,
+// so that no farther place need be asked for one.
+func (s Selector) shipped(have []Candidate) bool {
+	return s.Kind == ByVersion && slices.ContainsFunc(have, func(c Candidate) bool { return s.Matches(c) && !c.FromSource })
 }
 
 // prefixOf says whether version begins with prefix and a number ends there:

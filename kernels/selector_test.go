@@ -20,6 +20,9 @@ func TestParseSelector(t *testing.T) {
 		"all":                   {{"all", AllAtHand, "", ""}},
 		"lts:generic":           {{"lts:generic", NewestLTS, "", "amd64"}},
 		"6.12.117+deb13-amd64":  {{"6.12.117+deb13-amd64", ByVersion, "6.12.117+deb13-amd64", ""}},
+		"host":                  {{"host", ByPath, "host", ""}},
+		"./host":                {{"./host", ByPath, "./host", ""}},
+		"~/a b,..":              {{"~/a b", ByPath, "~/a b", ""}, {"..", ByPath, "..", ""}},
 		"./build,/boot/vmlinuz": {{"./build", ByPath, "./build", ""}, {"/boot/vmlinuz", ByPath, "/boot/vmlinuz", ""}},
 	} {
 		got, err := ParseSelector(text)

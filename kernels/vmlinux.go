@@ -23,23 +23,38 @@ import (
 // ExtractVMLinux writes the uncompressed ELF image that the kernel image
 // bzImage holds to the new file vmlinux, and makes sure that it can be started
 // directly (HasPVHNote).
+func ExtractVMLinux(bzImage, vmlinux string) error {
+	ok, err := UnpackVMLinux(bzImage, vmlinux)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		os.Remove(vmlinux)
+		return fmt.Errorf("extract vmlinux from %s: the kernel has no PVH entry (CONFIG_PVH=y), so QEMU cannot start it directly; take a kernel with it", bzImage)
+	}
+	return nil
+}
+
+// UnpackVMLinux writes the uncompressed ELF image that the kernel image
+// bzImage holds to the new file vmlinux; pvh says whether it can be started
+// directly (HasPVHNote).
 //
 // The header's layout is u-root's. Its UnmarshalBinary is not used: it keeps
 // four copies of everything in memory, more than a host process of ours may
 // have, and prints a warning about signed images, which Debian's are.
-func ExtractVMLinux(bzImage, vmlinux string) (err error) {
+func UnpackVMLinux(bzImage, vmlinux string) (pvh bool, err error) {
 	f, err := os.Open(bzImage)
 	if err != nil {
-		return fmt.Errorf("extract vmlinux: %w", err)
+		return false, fmt.Errorf("extract vmlinux: %w", err)
 	}
 	defer f.Close()
 	payload, size, err := findPayload(f)
 	if err != nil {
-		return fmt.Errorf("extract vmlinux from %s: %w", bzImage, err)
+		return false, fmt.Errorf("extract vmlinux from %s: %w", bzImage, err)
 	}
 	out, err := os.OpenFile(vmlinux, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o644)
 	if err != nil {
-		return fmt.Errorf("extract vmlinux: %w", err)
+		return false, fmt.Errorf("extract vmlinux: %w", err)
 	}
 	defer func() {
 		err = errors.Join(err, out.Close())
@@ -48,16 +63,12 @@ func ExtractVMLinux(bzImage, vmlinux string) (err error) {
 		}
 	}()
 	if err := unpackPayload(out, payload, size); err != nil {
-		return fmt.Errorf("extract vmlinux from %s: %w", bzImage, err)
+		return false, fmt.Errorf("extract vmlinux from %s: %w", bzImage, err)
 	}
-	ok, err := HasPVHNote(out)
-	if err != nil {
-		return fmt.Errorf("extract vmlinux from %s: %w", bzImage, err)
+	if pvh, err = HasPVHNote(out); err != nil {
+		return false, fmt.Errorf("extract vmlinux from %s: %w", bzImage, err)
 	}
-	if !ok {
-		return fmt.Errorf("extract vmlinux from %s: the kernel has no PVH entry (CONFIG_PVH=y), so QEMU cannot start it directly; take a kernel with it", bzImage)
-	}
-	return nil
+	return pvh, nil
 }
 
 // findPayload gives the compressed kernel inside a bzImage and the size it

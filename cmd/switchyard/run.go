@@ -29,6 +29,7 @@ import (
 // machineFlags are the flags of every verb that boots guests.
 type machineFlags struct {
 	accel, qemu string
+	routeFlag
 	smp, mem    int
 	bootTimeout time.Duration
 }
@@ -36,6 +37,7 @@ type machineFlags struct {
 func (f *machineFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.accel, "accel", "auto", "accelerator: auto, kvm or tcg")
 	cmd.Flags().StringVar(&f.qemu, "qemu", "", "QEMU to use: host, tool or a path (default: the host's if it is 7.2 or newer, else the tool root's)")
+	f.routeFlag.register(cmd)
 	cmd.Flags().IntVar(&f.smp, "smp", 0, "vCPUs (default: 2, or 1 where that kernel needs it)")
 	cmd.Flags().IntVar(&f.mem, "mem", run.DefaultMemMiB, "memory in MiB")
 	cmd.Flags().DurationVar(&f.bootTimeout, "boot-timeout", run.DefaultBootTimeout, "wall time for a guest to boot")
@@ -178,7 +180,7 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 	}
 	ctx := cmd.Context()
 	scr := newScreen(cmd.ErrOrStderr())
-	y, done, err := openYardOn(scr, run.Options{QEMU: f.qemu, Accel: f.accel, VMs: f.vms})
+	y, done, err := openYardOn(scr, run.Options{QEMU: f.qemu, Accel: f.accel, Route: f.route, VMs: f.vms})
 	if err != nil {
 		return err
 	}
@@ -280,14 +282,14 @@ func (f *runFlags) plan(cmd *cobra.Command, c kernels.Candidate, in *input) run.
 		Patches: in.patches, With: in.with, Loads: in.loads,
 		Guest: f.start(), StallAfter: f.stallAfter,
 		Expected: check.Verdict(f.expect), Futures: in.futures,
-		Repro: again(cmd, c.Release, f.words(f.seed)...),
+		Repro: again(cmd, c.Selector(), f.words(f.seed)...),
 	}
 }
 
 // again is the command line that does the same run on one kernel: the flags
 // as they were given, less those that only say where and how to report, and
 // those of seeds, which more names.
-func again(cmd *cobra.Command, release string, more ...string) string {
+func again(cmd *cobra.Command, selector string, more ...string) string {
 	words := append([]string{"switchyard", "run"}, cmd.Flags().Args()...)
 	cmd.Flags().Visit(func(flag *pflag.Flag) {
 		switch flag.Name {
@@ -302,7 +304,7 @@ func again(cmd *cobra.Command, release string, more ...string) string {
 			words = append(words, "-"+flag.Name, v)
 		}
 	})
-	words = append(append(words, more...), "-kernel", release)
+	words = append(append(words, more...), "-kernel", selector)
 	for i, w := range words {
 		words[i] = shellescape.Quote(w)
 	}

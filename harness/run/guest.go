@@ -123,13 +123,13 @@ func (y *Yard) machine(ctx context.Context, cfg GuestConfig) (vm.Config, error) 
 	if err != nil {
 		return vm.Config{}, err
 	}
-	accel, _, err := vm.ChooseAccel(ctx, y.Accel, qemu, cfg.Kit.VMLinux, filepath.Join(y.Store.Dir, "probes"))
+	accel, _, err := vm.ChooseAccel(ctx, y.Accel, qemu, cfg.Kit.BootImage(), filepath.Join(y.Store.Dir, "probes"))
 	if err != nil {
 		return vm.Config{}, err
 	}
 	machine := vm.Config{
 		QEMU: qemu, Accel: accel, CPUs: cfg.CPUs, MemMiB: cfg.MemMiB,
-		Kernel: cfg.Kit.VMLinux, Initrd: image,
+		Kernel: cfg.Kit.BootImage(), Initrd: image,
 		Append:  cfg.kernelArgs(),
 		Dir:     cfg.Dir,
 		Silence: cfg.Silence, Deadline: cfg.Deadline,

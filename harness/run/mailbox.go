@@ -38,7 +38,7 @@ func (y *Yard) mailboxMachine(ctx context.Context, cfg GuestConfig, shift int) (
 	}
 	machine := vm.Config{
 		QEMU: qemu, Accel: vm.TCG, CPUs: 1, MemMiB: cfg.MemMiB,
-		Kernel: cfg.Kit.VMLinux, Initrd: image,
+		Kernel: cfg.Kit.BootImage(), Initrd: image,
 		Append:  append(cfg.kernelArgs(), mailbox.Argument),
 		Silence: cfg.Silence, Deadline: cfg.Deadline,
 		Shift: &shift, NoChannel: true,

@@ -23,6 +23,7 @@ import (
 	"github.com/switchyard-project/switchyard/images"
 	"github.com/switchyard-project/switchyard/kernels"
 	"github.com/switchyard-project/switchyard/kernels/debian"
+	"github.com/switchyard-project/switchyard/kernels/local"
 	"github.com/switchyard-project/switchyard/kernels/source"
 	"github.com/switchyard-project/switchyard/kernels/store"
 	"github.com/switchyard-project/switchyard/kernels/toolroot"
@@ -32,7 +33,9 @@ import (
 type Options struct {
 	QEMU  string // "": the host's if it is good enough, else the tool root's; "host", "tool" or a path
 	Accel string // "auto", "kvm" or "tcg"
-	VMs   int    // how many machines at once, over all processes; 0: see defaultVMs
+	// Route is how modules are built of C sources.
+	Route patch.Route
+	VMs   int // how many machines at once, over all processes; 0: see defaultVMs
 	// Prefork keeps QEMUs waiting for forks to come: for who starts many guests
 	// in a row. Close ends them.
 	Prefork bool
@@ -98,12 +101,12 @@ func NewYard(o Options) (*Yard, error) {
 	if o.Prefork {
 		y.pool = &pool{size: max(o.VMs, runtime.NumCPU())}
 	}
-	y.Builder = &patch.Builder{Store: st, Root: y.Root}
+	y.Builder = &patch.Builder{Store: st, Root: y.Root, Route: o.Route}
 	y.Source = &source.Provider{
 		Store: st, Root: y.Root, Mirror: os.Getenv(source.MirrorVariable), Releases: source.KernelOrg, Keys: keys,
 		Jobs: runtime.NumCPU(), Progress: o.Progress, Objects: o.Objects, Note: o.Note, Waiting: o.Waiting,
 	}
-	y.Catalogue = &kernels.Catalogue{Providers: []kernels.Provider{debian.NewProvider(archive), y.Source}}
+	y.Catalogue = &kernels.Catalogue{Providers: []kernels.Provider{debian.NewProvider(archive), y.Source, &local.Provider{Store: st}}}
 	return y, nil
 }
 

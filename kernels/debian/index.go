@@ -32,6 +32,8 @@ type index struct {
 	// Packages is the checksum of the archive's index this was derived from;
 	// "" if the mirror has no such suite.
 	Packages string
+	// Names are the names of packages that Kernels was chosen by.
+	Names string
 	// Kernels are the packages of kernelPackage names.
 	Kernels []Package
 }
@@ -85,7 +87,7 @@ func (a *Archive) index(ctx context.Context, s Suite) (*index, error) {
 
 func (a *Archive) young(ix *index) bool {
 	age := a.Now().Sub(ix.Fetched)
-	return age >= 0 && age < indexKept
+	return age >= 0 && age < indexKept && ix.Names == kernelNames.String()
 }
 
 // refresh asks the mirror. Once it could not be reached it is not asked again
@@ -110,7 +112,7 @@ func (a *Archive) fetchIndex(ctx context.Context, s Suite, old *index) (*index, 
 	if err := os.MkdirAll(a.indexDir(), 0o755); err != nil {
 		return nil, store.DiskFull(err, a.Store.Dir)
 	}
-	ix := &index{Suite: s.Name, Fetched: a.Now()}
+	ix := &index{Suite: s.Name, Fetched: a.Now(), Names: kernelNames.String()}
 	r, ok, err := a.fetchRelease(ctx, s)
 	if err != nil {
 		return nil, err
@@ -123,7 +125,7 @@ func (a *Archive) fetchIndex(ctx context.Context, s Suite, old *index) (*index, 
 		return nil, err
 	}
 	ix.Packages = f.sha256
-	if old != nil && old.Packages == f.sha256 {
+	if old != nil && old.Packages == f.sha256 && old.Names == ix.Names {
 		ix.Kernels = old.Kernels
 		return ix, a.writeIndex(s, ix)
 	}

@@ -3,6 +3,9 @@
 package debian
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -17,14 +20,22 @@ import (
 var flavours = []string{"cloud-amd64", "amd64"}
 
 // kernelNames are the packages that kits are made of. Images come as one
-// package until 6.18, and from 6.19 on as linux-binary and linux-modules,
-// which linux-image depends on.
-var kernelNames = regexp.MustCompile(`^linux-(image|binary|modules|headers)-[0-9]+\.[0-9]+[.~-].*-(amd64|common)$|^linux-kbuild-[0-9]`)
+// package until 6.18, and from 6.19 on as linux-binary, linux-modules and
+// linux-base (config and System.map), which linux-image depends on.
+var kernelNames = regexp.MustCompile(`^linux-(image|binary|modules|base|headers)-[0-9]+\.[0-9]+[.~-](.*-)?(amd64|common)$|^linux-kbuild-[0-9]`)
 
 // imageName is the package that stands for a kernel: it has the release in
-// its name. Three numbers, or two and a release candidate's: linux-image-6.12-amd64
-// is an empty package that depends on the newest.
-var imageName = regexp.MustCompile(`^linux-image-([0-9]+\.[0-9]+(\.[0-9]+|[~-]rc[0-9]+).*-amd64)$`)
+// its name, of three numbers or, if it is a release candidate, of two (7.3~rc7
+// is linux-image-7.3-amd64). See stands.
+var imageName = regexp.MustCompile(`^linux-image-([0-9]+\.[0-9]+[.~-](.*-)?amd64)$`)
+
+var twoNumbers = regexp.MustCompile(`^[0-9]+\.[0-9]+-`)
+
+// stands says whether the package linux-image-RELEASE is a kernel's. An empty
+// one that depends on the newest of a series has two numbers as well.
+func stands(p Package, release string) bool {
+	return !twoNumbers.MatchString(release) || strings.Contains(p.Depends, "linux-binary-"+release)
+}
 
 // kernelPackage says whether a kit may need the package.
 func kernelPackage(name string) bool {
@@ -72,14 +83,20 @@ func (set kernelSet) candidates() []kernels.Candidate {
 			continue
 		}
 		for _, p := range packages {
+			if !stands(p, match[1]) {
+				continue
+			}
 			parts, headers := set.parts(p, match[1])
 			c := kernels.Candidate{
 				Release: match[1], Version: p.Version, Source: ProviderName + ":" + p.Suite, Flavour: flavour,
 				HasHeaders: headers, Native: set.native(p), Provider: ProviderName,
 			}
+			sum := sha256.New()
 			for _, part := range parts {
 				c.Bytes += part.Size
+				fmt.Fprintln(sum, part.SHA256)
 			}
+			c.Checksum = hex.EncodeToString(sum.Sum(nil))
 			all = append(all, c)
 		}
 	}
@@ -107,7 +124,7 @@ func (set kernelSet) find(c kernels.Candidate) (Package, bool) {
 // headers with what they build on. headers says whether those are complete.
 func (set kernelSet) parts(image Package, release string) (parts []Package, headers bool) {
 	parts = []Package{image}
-	for _, name := range set.needs(image, "linux-binary-", "linux-modules-") {
+	for _, name := range set.needs(image, "linux-binary-", "linux-modules-", "linux-base-") {
 		if p, ok := set.best(name, image.Version); ok {
 			parts = append(parts, p)
 		}

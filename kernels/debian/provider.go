@@ -27,6 +27,7 @@ func NewProvider(a *Archive) *Provider { return &Provider{a} }
 var (
 	_ kernels.Provider = (*Provider)(nil)
 	_ kernels.Keeper   = (*Provider)(nil)
+	_ kernels.Stepwise = (*Provider)(nil)
 )
 
 // Name is "debian".
@@ -51,7 +52,7 @@ func (p *Provider) AtHand(context.Context) ([]kernels.Candidate, error) {
 		set := kernelSet{suites: p.archive.Suites}
 		all = append(all, kernels.Candidate{
 			Release: kit.Release, Version: kit.Version, Source: kit.Source, Flavour: kit.Flavour,
-			Cached: true, HasHeaders: kit.HeadersDir != "", Provider: ProviderName,
+			Cached: true, Dir: kit.Dir, HasHeaders: kit.HeadersDir != "", Provider: ProviderName,
 			Native: set.native(Package{Version: kit.Version, Suite: suite}),
 		})
 	}
@@ -60,11 +61,26 @@ func (p *Provider) AtHand(context.Context) ([]kernels.Candidate, error) {
 
 // List lists the kernels of all suites and those in the cache.
 func (p *Provider) List(ctx context.Context) ([]kernels.Candidate, error) {
+	return p.listWithin(ctx, farthest(p.archive.Suites))
+}
+
+// ListUntil lists the kernels of ever farther suites, and those in the cache,
+// until they are enough.
+func (p *Provider) ListUntil(ctx context.Context, enough func([]kernels.Candidate) bool) ([]kernels.Candidate, error) {
+	for distance := 0; ; distance++ {
+		all, err := p.listWithin(ctx, distance)
+		if err != nil || distance >= farthest(p.archive.Suites) || enough(all) {
+			return all, err
+		}
+	}
+}
+
+func (p *Provider) listWithin(ctx context.Context, distance int) ([]kernels.Candidate, error) {
 	all, err := p.AtHand(ctx)
 	if err != nil {
 		return nil, err
 	}
-	indexes, err := p.archive.indexes(ctx, func(Suite) bool { return true })
+	indexes, err := p.archive.indexes(ctx, within(distance))
 	cached := map[[2]string]bool{}
 	for _, c := range all {
 		cached[[2]string{c.Release, c.Version}] = true
@@ -88,9 +104,19 @@ func (p *Provider) Get(ctx context.Context, c kernels.Candidate) (*kernels.Kit, 
 	return kernels.ReadKitFile(dir)
 }
 
+// distance is that of the suite a candidate is from.
+func (p *Provider) distance(c kernels.Candidate) int {
+	for _, s := range p.archive.Suites {
+		if ProviderName+":"+s.Name == c.Source {
+			return s.Distance
+		}
+	}
+	return farthest(p.archive.Suites)
+}
+
 // fill fetches the packages of a kit and puts their files into dir.
 func (p *Provider) fill(ctx context.Context, c kernels.Candidate, dir string) error {
-	indexes, listErr := p.archive.indexes(ctx, func(Suite) bool { return true })
+	indexes, listErr := p.archive.indexes(ctx, within(p.distance(c)))
 	set := newKernelSet(p.archive.Suites, indexes)
 	image, ok := set.find(c)
 	if !ok && listErr != nil {

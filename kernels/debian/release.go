@@ -49,7 +49,14 @@ func (a *Archive) fetchRelease(ctx context.Context, s Suite) (r *release, ok boo
 
 func (a *Archive) checkRelease(s Suite, text []byte) (*release, error) {
 	now := a.Now()
-	signed, err := verify(a.Keys[s.Part], text, &packet.Config{Time: a.Now})
+	keys := a.Keys
+	if keys == nil {
+		var err error
+		if keys, err = DebianKeys(); err != nil {
+			return nil, err
+		}
+	}
+	signed, err := verify(keys[s.Part], text, &packet.Config{Time: a.Now})
 	if err != nil {
 		return nil, err
 	}
@@ -57,10 +64,10 @@ func (a *Archive) checkRelease(s Suite, text []byte) (*release, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.codename != s.Name {
-		return nil, fmt.Errorf("it is that of %q and not of %q", r.codename, s.Name)
+	if r.codename != s.codename() {
+		return nil, fmt.Errorf("it is that of %q and not of %q", r.codename, s.codename())
 	}
-	if !r.validUntil.IsZero() && now.After(r.validUntil) {
+	if !s.Moving && !r.validUntil.IsZero() && now.After(r.validUntil) {
 		return nil, fmt.Errorf("it was valid until %s, and now is %s: the mirror is stale, or this machine's clock wrong; choose another mirror by %s",
 			r.validUntil.Format(time.RFC1123), now.UTC().Format(time.RFC1123), MirrorVariable)
 	}

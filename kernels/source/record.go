@@ -45,7 +45,7 @@ type builtKit struct {
 
 func (k builtKit) candidate() kernels.Candidate {
 	return kernels.Candidate{
-		Release: k.Release, Version: k.Version, Source: k.Source, Flavour: k.Flavour, Cached: true,
+		Release: k.Release, Version: k.Version, Source: k.Source, Flavour: k.Flavour, Cached: true, Dir: k.Dir,
 		HasHeaders: k.HeadersDir != "", FromSource: true, Label: k.Record.Label, Made: k.Record.Made, Provider: ProviderName,
 	}
 }

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package local
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/switchyard-project/switchyard/kernels"
+	"github.com/switchyard-project/switchyard/kernels/store"
+)
+
+// layoutVersion is part of a kit's key; it changes with what fill writes.
+const layoutVersion = 1
+
+// key is a hash of everything that a kit is made of: the content of what is
+// copied, and of the headers so much that a build with another result changes
+// it; the names of the folders that stay where they are.
+func (s *survey) key() (string, error) {
+	h := sha256.New()
+	fmt.Fprintf(h, "%d %s\n", layoutVersion, s.release)
+	files := []string{s.config, s.systemMap}
+	for _, im := range []*image{s.elf, s.bz} {
+		if im != nil {
+			files = append(files, im.path)
+		}
+	}
+	for _, name := range []string{"Module.symvers", "include/generated/autoconf.h", "include/generated/utsrelease.h"} {
+		if s.headers != "" && exists(s.headers, name) {
+			files = append(files, filepath.Join(s.headers, name))
+		}
+	}
+	for _, path := range files {
+		if path == "" {
+			fmt.Fprintln(h, "-")
+			continue
+		}
+		sum, err := store.HashFile(path)
+		if err != nil {
+			return "", s.bad("%v", err)
+		}
+		fmt.Fprintln(h, sum)
+	}
+	if s.config == "" {
+		fmt.Fprintf(h, "%q\n", signs)
+	}
+	fmt.Fprintf(h, "%q %q\n", s.modules, s.headersDir)
+	for _, m := range s.mounts {
+		fmt.Fprintf(h, "%q %q\n", m.Host, m.Inside)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8]), nil
+}
+
+// debianBuild is the package's version in a version line.
+var debianBuild = regexp.MustCompile(`Debian (\S+) \(`)
+
+// kitVersion is the upstream version, packaged as the kernel itself says, and
+// what tells two kits of one version apart: modules are cached by it.
+func (s *survey) kitVersion(key string) string {
+	version := s.version
+	if m := debianBuild.FindStringSubmatch(s.image().build); version == "" && m != nil {
+		version = m[1]
+	}
+	if version == "" {
+		version = s.release
+	}
+	return version + "+local." + key[:8]
+}
+
+// fill makes the kit in the empty folder dir.
+func (s *survey) fill(_ context.Context, dir, key string) error {
+	kit := &kernels.Kit{
+		Release: s.release, Version: s.kitVersion(key), Source: ProviderName + ":" + s.text, Flavour: s.flavour, Dir: dir,
+		VMLinux: filepath.Join(dir, "vmlinux"), ConfigFile: filepath.Join(dir, "config"),
+		ModulesDir: s.modules, HeadersDir: s.headersDir, Mounts: s.mounts,
+	}
+	if err := s.fillImages(kit); err != nil {
+		return err
+	}
+	defer debug.FreeOSMemory() // an unpacked kernel's worth
+	c, err := s.fillConfig(kit)
+	if err != nil {
+		return err
+	}
+	if s.systemMap != "" {
+		kit.SystemMap = filepath.Join(dir, "System.map")
+		if err := copyFile(s.systemMap, kit.SystemMap); err != nil {
+			return err
+		}
+	}
+	if err := s.fillModules(kit, c); err != nil {
+		return err
+	}
+	return kernels.WriteKitFile(kit)
+}
+
+// fillImages copies and unpacks the kernel.
+func (s *survey) fillImages(kit *kernels.Kit) (err error) {
+	pvh := false
+	if s.bz != nil {
+		kit.BZImage = filepath.Join(kit.Dir, "vmlinuz")
+		if err := copyFile(s.bz.path, kit.BZImage); err != nil {
+			return err
+		}
+	}
+	if s.elf != nil {
+		if err := copyVMLinux(s.elf.path, kit.VMLinux); err != nil {
+			return err
+		}
+		if pvh, err = isPVH(kit.VMLinux); err != nil {
+			return s.bad("its %s is damaged: %v", s.elf.path, err)
+		}
+	} else if pvh, err = kernels.UnpackVMLinux(kit.BZImage, kit.VMLinux); err != nil {
+		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+			return err
+		}
+		return s.bad("it is damaged: %s", strings.ReplaceAll(err.Error(), kit.BZImage, s.bz.path))
+	}
+	if kit.NoPVH = !pvh; kit.NoPVH && kit.BZImage == "" {
+		return s.bad("the vmlinux has no PVH entry (CONFIG_PVH=y), so QEMU cannot start it: put the bzImage (vmlinuz) of the same build beside it, or set CONFIG_PVH=y and build it again")
+	}
+	unpacked, err := readImage(kit.VMLinux)
+	if err != nil {
+		return s.bad("the kernel in it %v", err)
+	}
+	if !sameBuild(unpacked, s.image()) {
+		return s.bad("its head says %s %s, and the kernel in it %s %s: it was changed", s.release, s.image().build, unpacked.release, unpacked.build)
+	}
+	return nil
+}
+
+// fillConfig writes the kernel's config: the one that lies beside it, or the
+// one inside it, or what it shows of it.
+func (s *survey) fillConfig(kit *kernels.Kit) (config, error) {
+	if s.config != "" {
+		c, text, err := readConfig(s.config)
+		if err != nil {
+			return nil, s.bad("%v", err)
+		}
+		return c, os.WriteFile(kit.ConfigFile, text, 0o644)
+	}
+	f, err := os.Open(kit.VMLinux)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := findIKConfig(f)
+	if err != nil {
+		return nil, s.bad("%v", err)
+	}
+	if text != nil {
+		c := parseConfig(text)
+		if err := s.checkConfig(c, "in the image (CONFIG_IKCONFIG)"); err != nil {
+			return nil, err
+		}
+		return c, os.WriteFile(kit.ConfigFile, text, 0o644)
+	}
+	if text, err = deduceConfig(kit.VMLinux); err != nil {
+		return nil, fmt.Errorf("look into %s: %w", s.image().path, err)
+	}
+	c := parseConfig(text)
+	if c["CONFIG_LIVEPATCH"] != "y" {
+		return nil, s.bad("it was built without CONFIG_LIVEPATCH (its code does not show it, and no config lies beside it): set it, with `scripts/config -e LIVEPATCH && make olddefconfig` in its source, and build it again, or take another kernel")
+	}
+	return c, os.WriteFile(kit.ConfigFile, text, 0o644)
+}
+
+// fillModules sees to it that what a guest needs before its agent can speak is
+// there, as a file or built in. A kernel that came without a modules folder
+// gets one with a list of the latter.
+func (s *survey) fillModules(kit *kernels.Kit, c config) error {
+	if kit.ModulesDir == "" {
+		kit.ModulesDir = filepath.Join(kit.Dir, "lib/modules", kit.Release)
+		if err := os.MkdirAll(kit.ModulesDir, 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(kit.ModulesDir, "modules.builtin"), builtinList(c), 0o644); err != nil {
+			return err
+		}
+	}
+	_, _, err := kit.ModuleFiles("virtio_pci", "virtio_console")
+	var none *kernels.NoModuleError
+	if !errors.As(err, &none) {
+		return err
+	}
+	option := "CONFIG_" + strings.ToUpper(none.Module)
+	where := "there is no modules folder beside it"
+	if s.modules != "" {
+		where = "it is not in " + s.modules
+	}
+	if c[option] == "m" {
+		where = "it is a module (" + option + "=m), and " + where
+	} else {
+		where = "it is not built in, as far as the image shows, and " + where
+	}
+	return s.bad("a guest needs %s to speak with the host: %s; put the kernel and its lib/modules/%s into one folder, and name that", none.Module, where, s.release)
+}
+
+func copyFile(from, to string) (err error) {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if e := out.Close(); err == nil {
+			err = e
+		}
+	}()
+	_, err = io.Copy(out, in)
+	return err
+}
