@@ -53,7 +53,7 @@ var probes = map[Capability]probe{
 	BTF:           {look: sectionOf(".BTF")},
 
 	ModVersions:       {look: sectionOf("__kcrctab")},
-	SignedModulesOnly: {look: says("/sys/module/module/parameters/sig_enforce", "Y")},
+	SignedModulesOnly: {look: enforcesSignatures},
 	CompressedModules: {look: compressed},
 	SelftestModules:   {look: moduleOf("test_klp_livepatch")},
 	VirtioModules:     {look: loaded("virtio_console")},
@@ -81,6 +81,16 @@ func patchFile(path string) look {
 }
 
 func fileOf(path string) look { return func(e *Evidence) (bool, string, error) { return e.has(path) } }
+
+// enforcesSignatures reads a switch that kernels without module signatures do
+// not have.
+func enforcesSignatures(e *Evidence) (bool, string, error) {
+	const path = "/sys/module/module/parameters/sig_enforce"
+	if has, what, err := e.has(path); !has {
+		return false, what, err
+	}
+	return says(path, "Y")(e)
+}
 
 // says wants text in a file that every kernel has.
 func says(path, text string) look {

@@ -55,10 +55,14 @@ func (p *Provider) FromPath(_ context.Context, path string) (kernels.Candidate, 
 	if err != nil {
 		return kernels.Candidate{}, true, err
 	}
-	return kernels.Candidate{
+	c := kernels.Candidate{
 		Release: s.release, Version: s.kitVersion(key), Source: ProviderName + ":" + path, Flavour: s.flavour,
 		Cached: p.Store.Has(kitKind, entry(s, key)), HasHeaders: s.headersDir != "", Provider: ProviderName, Path: path,
-	}, true, nil
+	}
+	if c.Cached {
+		c.Dir = p.Store.Path(kitKind, entry(s, key))
+	}
+	return c, true, nil
 }
 
 func (p *Provider) look(path string) (s *survey, key string, err error) {
