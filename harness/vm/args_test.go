@@ -41,6 +41,8 @@ func TestArgs(t *testing.T) {
 		{"kvm-qemu10", Config{QEMU: qemu10, Accel: KVM, Kernel: "vmlinux", Initrd: "initramfs.cpio"}},
 		{"bzimage", Config{QEMU: qemu7, Accel: TCG, Kernel: "vmlinuz", Append: []string{"rdinit=/bin/x", "quiet"}}},
 		{"datadir", Config{QEMU: QEMU{Argv: []string{"q"}, DataDir: "/data", Version: "9.2"}, Accel: TCG, Kernel: "vmlinux"}},
+		{"generation", Config{QEMU: qemu10, Accel: TCG, Kernel: "vmlinux", Initrd: "initramfs.cpio", Generation: true}},
+		{"generation-fork", Config{QEMU: qemu10, Accel: TCG, Generation: true, incoming: &Snapshot{Dir: "/golden", Mapped: true}}},
 		{"debugger", Config{QEMU: qemu7, Accel: TCG, Kernel: "vmlinux", Extra: []Device{Debugger{Address: "tcp:127.0.0.1:1234", Paused: true}}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -59,6 +61,19 @@ func TestByHand(t *testing.T) {
 	line, err := ByHand(Config{QEMU: qemu7, Accel: TCG, Kernel: "/it's here/vmlinux", Append: []string{"a=b"}})
 	require.NoError(t, err)
 	golden(t, "byhand", line+"\n")
+}
+
+// A fork of a machine without a generation id has none, and the other way
+// round: QEMU would refuse the device state, or leave the guest's ACPI tables
+// pointing at nothing.
+func TestGenerationIsIdentity(t *testing.T) {
+	with := Config{QEMU: qemu10, Accel: TCG, Kernel: "vmlinux", Generation: true}
+	without := with
+	without.Generation = false
+	require.NotEqual(t, with.Identity(), without.Identity())
+	require.Equal(t, with.Identity(), with.Identity(), "the id itself is no part of it")
+	_, err := (&Snapshot{Dir: t.TempDir(), Identity: with.Identity()}).Ready(t.Context(), without)
+	require.ErrorContains(t, err, "vmgenid")
 }
 
 func golden(t *testing.T, name, got string) {

@@ -95,6 +95,10 @@ type Config struct {
 	// NoChannel leaves the virtio-serial port away, and its interrupts, which
 	// come when the host is ready.
 	NoChannel bool
+	// Generation gives the machine an id that is another one in each fork: see
+	// GenerationID. For kernels that can (kernels.VMGenID), and no machine that
+	// is to repeat.
+	Generation bool
 
 	incoming *Snapshot // see Ready
 }

@@ -199,6 +199,17 @@ type Panic struct{}
 func (Panic) Cmdline() []string { return []string{"-device", "pvpanic", "-action", "panic=none"} }
 func (Panic) KArgs() []string   { return nil }
 
+// GenerationID tells the guest's kernel when its memory was copied: QEMU draws
+// a new id at each start, writes it into the guest as it restores a snapshot,
+// and raises an ACPI event. The kernel's driver (drivers/virt/vmgenid.c, 5.18)
+// reseeds its random generator with it, and has those of user space follow. It
+// does so from a work queue: who reads at once needs the agent's reseeding.
+// https://www.qemu.org/docs/master/specs/vmgenid.html
+type GenerationID struct{}
+
+func (GenerationID) Cmdline() []string { return []string{"-device", "vmgenid,guid=auto"} }
+func (GenerationID) KArgs() []string   { return nil }
+
 // Kernel is what boots.
 type Kernel struct{ Image, Initrd string }
 
@@ -299,7 +310,11 @@ func (c Config) hardware(b backends) []Device {
 	if !c.NoChannel {
 		list = append(list, ChannelPort{Backend: b.channel})
 	}
-	return append(list, Panic{})
+	list = append(list, Panic{})
+	if c.Generation {
+		list = append(list, GenerationID{})
+	}
+	return list
 }
 
 // software is what a machine starts from.
