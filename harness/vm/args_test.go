@@ -43,6 +43,8 @@ func TestArgs(t *testing.T) {
 		{"datadir", Config{QEMU: QEMU{Argv: []string{"q"}, DataDir: "/data", Version: "9.2"}, Accel: TCG, Kernel: "vmlinux"}},
 		{"generation", Config{QEMU: qemu10, Accel: TCG, Kernel: "vmlinux", Initrd: "initramfs.cpio", Generation: true}},
 		{"generation-fork", Config{QEMU: qemu10, Accel: TCG, Generation: true, incoming: &Snapshot{Dir: "/golden", Mapped: true}}},
+		{"record", Config{QEMU: qemu10, Accel: TCG, Kernel: "vmlinux", Shift: new(int), NoChannel: true, Log: &ExecutionLog{File: "/a,b/execution.log"}}},
+		{"replay", Config{QEMU: qemu10, Accel: TCG, Kernel: "vmlinux", Shift: new(int), NoChannel: true, Log: &ExecutionLog{File: "/a,b/execution.log", Replay: true}}},
 		{"debugger", Config{QEMU: qemu7, Accel: TCG, Kernel: "vmlinux", Extra: []Device{Debugger{Address: "tcp:127.0.0.1:1234", Paused: true}}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -121,6 +123,8 @@ func TestBadConfig(t *testing.T) {
 		{func(c *Config) { c.CPUs = 256 }, "256 virtual CPUs"},
 		{func(c *Config) { c.MemMiB = -5 }, "-5 MiB"},
 		{func(c *Config) { c.Kernel = "" }, "no kernel"},
+		{func(c *Config) { c.Log = &ExecutionLog{File: "log"} }, "needs virtual time"},
+		{func(c *Config) { c.Log, c.Shift, c.CPUs = &ExecutionLog{File: "log"}, new(int), 2 }, "one virtual CPU, not 2"},
 		{func(c *Config) { c.Append = []string{"a\nb"} }, "line break"},
 	} {
 		cfg := good

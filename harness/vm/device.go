@@ -90,6 +90,7 @@ type Execution struct {
 	// Virtual time: see Config.Shift.
 	Virtual bool
 	Shift   int
+	Log     *ExecutionLog
 }
 
 func (e Execution) Cmdline() []string {
@@ -107,7 +108,7 @@ func (e Execution) Cmdline() []string {
 	// less when they take the 8-byte way of other CPUs.
 	args := []string{"-accel", accel, "-cpu", "max,-erms,-fsrm"}
 	if e.Virtual {
-		args = append(args, "-icount", fmt.Sprintf("shift=%d,sleep=off", e.Shift))
+		args = append(args, "-icount", fmt.Sprintf("shift=%d,sleep=off", e.Shift)+e.Log.option())
 	}
 	return args
 }
@@ -296,7 +297,7 @@ func (c Config) devices(b backends) []Device {
 
 // hardware is what must be the same in a snapshot and its forks.
 func (c Config) hardware(b backends) []Device {
-	execution := Execution{Accel: c.Accel, Major: c.QEMU.Major()}
+	execution := Execution{Accel: c.Accel, Major: c.QEMU.Major(), Log: c.Log}
 	if c.Shift != nil {
 		execution.Virtual, execution.Shift = true, *c.Shift
 	}
