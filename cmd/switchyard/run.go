@@ -209,7 +209,7 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 	}
 	asExpected := err == nil && !slices.ContainsFunc(r.Runs, func(run report.Run) bool { return !run.AsExpected() })
 	switch {
-	case asExpected && f.artifacts == "":
+	case asExpected && f.artifacts == "" && !f.record:
 		drop()
 		for i := range r.Runs {
 			r.Runs[i].Artifacts.Dir = ""
@@ -294,6 +294,10 @@ func again(cmd *cobra.Command, selector string, more ...string) string {
 	cmd.Flags().Visit(func(flag *pflag.Flag) {
 		switch flag.Name {
 		case "kernel", "artifacts", "format", "vms", "deterministic", "seed", "seeds":
+			return
+		}
+		if flag.Value.String() == "true" && flag.NoOptDefVal == "true" { // -cold
+			words = append(words, "-"+flag.Name)
 			return
 		}
 		values := []string{flag.Value.String()}
