@@ -127,6 +127,9 @@ func TestChangedImage(t *testing.T) {
 func TestSigns(t *testing.T) {
 	debianKits(t, "6.1,6.12")
 	for _, kit := range debianKits(t, "all") {
+		if kit.ConfigFile == "" {
+			continue // nothing to compare with
+		}
 		text, err := deduceConfig(kit.VMLinux)
 		require.NoError(t, err)
 		got := parseConfig(text)
