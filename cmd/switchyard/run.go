@@ -242,7 +242,7 @@ func (f *runFlags) runAll(ctx context.Context, y *run.Yard, scr *screen, cmd *co
 		all.Go(func() {
 			p := f.plan(cmd, c, in)
 			p.Dir = p.DirFor(dir)
-			p.Step = func(what string) { scr.step(c.Label(), what) }
+			p.Step = func(what string) { scr.step(c.FileName(), what) }
 			results[i], errs[i] = f.one(ctx, y, p)
 			if errs[i] != nil && results[i].Booted() {
 				errs[i] = fmt.Errorf("%s: %w; evidence: %s", c.Release, errs[i], p.Dir)
