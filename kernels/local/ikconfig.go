@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/switchyard-project/switchyard/kernels"
@@ -53,7 +54,11 @@ func parseConfig(text []byte) config {
 	for line := range bytes.Lines(text) {
 		name, value, ok := strings.Cut(strings.TrimSpace(string(line)), "=")
 		if ok && strings.HasPrefix(name, "CONFIG_") {
-			c[name] = strings.Trim(value, `"`)
+			// In .config strings are quoted, in auto.conf they are bare.
+			if bare, err := strconv.Unquote(value); err == nil {
+				value = bare
+			}
+			c[name] = value
 		}
 	}
 	return c
