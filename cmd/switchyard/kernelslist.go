@@ -157,7 +157,7 @@ func printKernels(w io.Writer, listed []listedKernel, more int) {
 	}
 	t.Render()
 	if maybe {
-		fmt.Fprintln(w, "get: to be downloaded; btf?: if its image has BTF, which shows once it is here")
+		fmt.Fprintln(w, "get: to be fetched; btf?: if its image has BTF, which shows once it is here")
 	}
 	if more > 0 {
 		fmt.Fprintf(w, "%d more, older releases of these series: `switchyard kernels list -all`\n", more)
