@@ -112,12 +112,20 @@ func (f *reproFlags) tell(w io.Writer, r *run.Replayed, out string, drop func())
 	case !r.Ended:
 		drop()
 		return nil
+	case len(r.Differences) == 0 && len(r.Short) > 0:
+		fmt.Fprintf(w, "%s: ended before the recording's end; up to there all is the same\n", r.Recording.Release)
+		if f.gdb != "" { // which may do that
+			drop()
+			return nil
+		}
 	case len(r.Differences) == 0:
 		drop()
 		fmt.Fprintf(w, "%s: the same end was reached: console and results are the same to the byte\n", r.Recording.Release)
 		return nil
 	}
-	fmt.Fprintf(w, "%s: another end was reached: %s differ from the recording's\n", r.Recording.Release, strings.Join(r.Differences, " and "))
+	if len(r.Differences) > 0 {
+		fmt.Fprintf(w, "%s: another end was reached: %s differ from the recording's\n", r.Recording.Release, strings.Join(r.Differences, " and "))
+	}
 	if r.Death != nil {
 		fmt.Fprintf(w, "  the machine: %v\n", r.Death)
 	}

@@ -231,15 +231,11 @@ func portable(machine vm.Config) ([]string, error) {
 }
 
 func inputs(dir, kernel string) (Sums, error) {
-	return sums(map[string]string{
+	all := Sums{}
+	for what, path := range map[string]string{
 		sumKernel: kernel, sumInitrd: filepath.Join(dir, initrdFile),
 		sumPlan: filepath.Join(dir, planFile), sumLog: filepath.Join(dir, logFile),
-	})
-}
-
-func sums(files map[string]string) (Sums, error) {
-	all := Sums{}
-	for what, path := range files {
+	} {
 		sum, err := store.HashFile(path)
 		if err != nil {
 			return nil, err
@@ -249,17 +245,23 @@ func sums(files map[string]string) (Sums, error) {
 	return all, nil
 }
 
-// outputs are of what the guest wrote into its machine's folder.
+// output is what a guest wrote into its machine's folder.
+func output(dir, what string) ([]byte, error) {
+	if what == sumConsole {
+		return vm.ConsoleText(dir)
+	}
+	return os.ReadFile(filepath.Join(dir, resultsFile))
+}
+
 func outputs(dir string) (Sums, error) {
-	all, err := sums(map[string]string{sumResults: filepath.Join(dir, resultsFile)})
-	if err != nil {
-		return nil, err
+	all := Sums{}
+	for _, what := range []string{sumConsole, sumResults} {
+		text, err := output(dir, what)
+		if err != nil {
+			return nil, err
+		}
+		all[what] = fmt.Sprintf("%x", sha256.Sum256(text))
 	}
-	console, err := vm.ConsoleText(dir)
-	if err != nil {
-		return nil, err
-	}
-	all[sumConsole] = fmt.Sprintf("%x", sha256.Sum256(console))
 	return all, nil
 }
 

@@ -3,6 +3,7 @@
 package run
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -36,7 +37,8 @@ type Replay struct {
 	Stopped func(at Stop)
 }
 
-// Stop is a moment of a replay.
+// Stop is a moment of a replay. An interrupt that comes at this very moment may
+// be taken already, or not yet: that is no instruction.
 type Stop struct {
 	Instructions int64
 	Registers    string // the virtual CPU's, as QEMU prints them
@@ -49,9 +51,10 @@ type Replayed struct {
 	// Ended: the guest came to its end, and was not stopped before.
 	Ended bool
 	// Differences are the outputs that are not what they were when the run was
-	// recorded; none if the same end was reached.
-	Differences []string
-	Death       error // how the machine ended; nil if it powered itself off
+	// recorded, Short those that are a beginning of it, as when a debugger ended
+	// the guest. None of both: the same end was reached.
+	Differences, Short []string
+	Death              error // how the machine ended; nil if it powered itself off
 }
 
 // Replay plays a recorded run. The error is a *patch.InputError for a recording
@@ -93,16 +96,31 @@ func (y *Yard) Replay(ctx context.Context, r Replay) (*Replayed, error) {
 	if err := m.LogErr(); err != nil {
 		return nil, store.DiskFull(err, r.Out)
 	}
+	return out, out.compare(r)
+}
+
+// compare looks at what the guest wrote, beside what it wrote when it was
+// recorded.
+func (out *Replayed) compare(r Replay) error {
 	found, err := outputs(r.Out)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, what := range []string{sumConsole, sumResults} {
-		if found[what] != about.Outputs[what] {
-			out.Differences = append(out.Differences, what)
+		if found[what] == out.Recording.Outputs[what] {
+			continue
 		}
+		got, err := output(r.Out, what)
+		if err != nil {
+			return err
+		}
+		if whole, err := output(r.Dir, what); err == nil && bytes.HasPrefix(whole, got) {
+			out.Short = append(out.Short, what)
+			continue
+		}
+		out.Differences = append(out.Differences, what)
 	}
-	return out, nil
+	return nil
 }
 
 // play has the machine run, to its end or until Stopped has had enough.
