@@ -61,6 +61,8 @@ func TestORCIsObjtools(t *testing.T) {
 					a, mine := ours[at]
 					b, its := theirs[at]
 					switch {
+					case mine && its && b == unknownFrame, mine && !its && last == unknownFrame:
+						// 5.10's gives up on what is behind a WARN's ud2.
 					case mine && its:
 						require.Equal(t, b, a, at)
 					case mine: // two of ours where objtool needs but one
