@@ -31,9 +31,9 @@ func (s *Source) units() (name string, files []string, err error) {
 		text, where = string(raw), own
 	}
 	type assignment struct {
-		line  int
-		text  string
-		key   string
+		line int
+		text string
+		key  string
 	}
 	var all []assignment
 	lists := map[string][]string{}
