@@ -23,6 +23,7 @@ var settings struct {
 	kernel      string
 	accel       string
 	qemu        string
+	route       string
 	vms         int
 	smp         int
 	mem         int
@@ -34,9 +35,10 @@ var settings struct {
 
 func init() {
 	s := &settings
-	flag.StringVar(&s.kernel, "kernel", env("KERNEL", "6.1,6.12"), "kernels to test on: a version, a release, a comma list")
+	flag.StringVar(&s.kernel, "kernel", env("KERNEL", "6.1,6.12"), "kernels to test on: a version, a release, a comma list, lts, or all that are here")
 	flag.StringVar(&s.accel, "accel", env("ACCEL", "auto"), "accelerator: auto, kvm or tcg")
 	flag.StringVar(&s.qemu, "qemu", env("QEMU", ""), "QEMU to use: host, tool or a path (default: the host's if it is good enough)")
+	flag.StringVar(&s.route, "route", env("ROUTE", "auto"), "how modules are built: kbuild, btf (from the kernel's image alone) or auto (kbuild where there are headers)")
 	flag.IntVar(&s.vms, "vms", number("VMS"), "machines at once over all processes (default: half the cores with KVM, all with TCG)")
 	flag.IntVar(&s.smp, "smp", number("SMP"), "vCPUs of a guest (default: by kernel and accelerator)")
 	flag.IntVar(&s.mem, "mem", number("MEM"), "memory of a guest in MiB (default: 512)")

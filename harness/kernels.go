@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/switchyard-project/switchyard/harness/patch"
 	"github.com/switchyard-project/switchyard/harness/run"
 	"github.com/switchyard-project/switchyard/kernels"
 )
@@ -20,7 +21,11 @@ const grace = 20 * time.Second
 
 // shared is the yard of this test binary.
 var shared = sync.OnceValues(func() (*run.Yard, error) {
-	return run.NewYard(run.Options{QEMU: settings.qemu, Accel: settings.accel, VMs: settings.vms, Prefork: true})
+	route, err := patch.ParseRoute(settings.route)
+	if err != nil {
+		return nil, fmt.Errorf("-route: %w", err)
+	}
+	return run.NewYard(run.Options{QEMU: settings.qemu, Accel: settings.accel, Route: route, VMs: settings.vms, Prefork: true})
 })
 
 func yard(t testing.TB) *run.Yard {
@@ -63,6 +68,9 @@ func EachKernel(t *testing.T, test func(t *testing.T, k *kernels.Kit)) {
 	for _, c := range found {
 		t.Run(c.Release, func(t *testing.T) {
 			t.Parallel()
+			if c.FromSource && !c.Cached {
+				t.Logf("kernel %s has to be built first, which takes minutes; `switchyard kernels build %[1]s` shows how far it is", c.Release)
+			}
 			kit, err := y.Kit(testContext(t), c)
 			if err != nil {
 				t.Fatal(fetchError(ctx, c.Release, err))
@@ -74,7 +82,8 @@ func EachKernel(t *testing.T, test func(t *testing.T, k *kernels.Kit)) {
 
 // fetchError says what to do when the network is too slow for go test.
 func fetchError(ctx context.Context, kernel string, err error) error {
-	if ctx.Err() == nil {
+	var unfinished *kernels.Unfinished
+	if ctx.Err() == nil || errors.As(err, &unfinished) {
 		return err
 	}
 	return fmt.Errorf("kernel %s and the tools for it were not here in time: %w; fetch them once with `switchyard kernels get %[1]s` and `switchyard doctor`, or give go test a longer -timeout", kernel, err)

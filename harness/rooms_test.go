@@ -18,11 +18,12 @@ const module = "github.com/switchyard-project/switchyard/"
 // line is the way data goes; a room may import rooms of its own rank that are
 // named with it, and those before it. run alone sees them all.
 var line = [][]string{
-	{"kernels", "kernels/guard", "kernels/store", "kernels/debian", "kernels/local", "kernels/toolroot"},
-	{"images", "harness/patch"},
+	{"kernels", "kernels/guard", "kernels/store", "kernels/debian", "kernels/local", "kernels/toolroot", "kernels/source"},
+	{"images", "harness/patch", "harness/patch/btf"},
 	{"harness/vm", "harness/vm/qmp", "harness/channel", "harness/load", "harness/observe", "harness/observe/sampler", "harness/mailbox"},
 	{"harness/check"},
 	{"harness/report"},
+	{"harness/matrix"},
 	{"harness/run"},
 	{"harness"},
 	{"cases", "cmd/switchyard"},
@@ -41,6 +42,7 @@ var apart = []struct{ room, from, why string }{
 	{"images", "harness/patch", "patches reach the guest through the channel"},
 	{"harness/mailbox", "harness/vm", "a plan knows nothing of the machine it lies in"},
 	{"harness/mailbox", "harness/channel", "a deterministic run has a mailbox and no channel"},
+	{"harness/matrix", "harness/vm", "it is arithmetic"},
 	{"cases", "harness/run", "an outside repository can hold its own cases"},
 	{"cases", "harness/vm", "an outside repository can hold its own cases"},
 }

@@ -77,6 +77,11 @@ func Cold() Option { return func(_ testing.TB, o *options) { o.config.Cold = tru
 // CPUs gives the guest n vCPUs, whatever -smp says.
 func CPUs(n int) Option { return func(_ testing.TB, o *options) { o.config.CPUs = n } }
 
+// KernelArgs adds arguments of the kernel's command line.
+func KernelArgs(args ...string) Option {
+	return func(_ testing.TB, o *options) { o.config.Append = append(o.config.Append, args...) }
+}
+
 // SilenceAfter declares the guest dead when it gives no sign of life for d of
 // host time.
 func SilenceAfter(d time.Duration) Option {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -13,10 +14,13 @@ import (
 )
 
 func TestFactsAreWellFormed(t *testing.T) {
-	seen := map[Capability]bool{}
-	for _, f := range facts {
-		assert.False(t, seen[f.name], "%s twice", f.name)
-		seen[f.name] = true
+	for i, f := range facts {
+		if i > 0 && facts[i-1].name == f.name {
+			assert.Equal(t, facts[i-1].means, f.means, "alternatives of one capability mean the same")
+		} else {
+			first := slices.IndexFunc(facts, func(g fact) bool { return g.name == f.name })
+			assert.Equal(t, i, first, "rows of %s stand together", f.name)
+		}
 		assert.Regexp(t, `^[a-z0-9-]+$`, string(f.name))
 		assert.NotEmpty(t, f.means, f.name)
 		assert.Regexp(t, `^(kernel: .*(commit [0-9a-f]{12} \(|Documentation/|Kconfig)|measured by us: )`, f.source, f.name)
@@ -29,14 +33,16 @@ func TestFactsAreWellFormed(t *testing.T) {
 			assert.True(t, atLeast(f.until, f.since), f.name)
 		}
 		for _, o := range f.config {
-			assert.Regexp(t, `^CONFIG_`, o.name)
+			assert.NotEmpty(t, o.names)
+			for _, name := range o.names {
+				assert.Regexp(t, `^CONFIG_`, name)
+			}
 			assert.NotEmpty(t, o.values)
 		}
 		means, source := f.name.Means()
 		assert.Equal(t, f.means, means)
-		assert.Equal(t, f.source, source)
+		assert.NotEmpty(t, source)
 	}
-	assert.Len(t, Capabilities(), len(facts))
 }
 
 // Every constant of type Capability has its row.
@@ -69,9 +75,11 @@ func TestCan(t *testing.T) {
 		{"7.0-1", live, SysfsStackOrder, true},
 		{"6.3.1-1", live, CondReschedSwitching, false},
 		{"6.4-1", live, CondReschedSwitching, true},
-		{"6.16.12-1", live, CondReschedSwitching, true},
-		{"6.17-1", live, CondReschedSwitching, false},
-		{"6.17-1", live, ScheduleSwitching, true},
+		{"6.15.9-1", live, CondReschedSwitching, true},
+		{"6.15.9-1", live, ScheduleSwitching, false},
+		{"6.16.12-1", live, CondReschedSwitching, false},
+		{"6.16.12-1", live, ScheduleSwitching, true},
+		{"6.16.12-1", live, SlowDynamicPreemptTCG, false},
 		{"7.1-1", live, CondReschedSwitching, false},
 		{"5.10.1-1", live, FtraceRegs, false},
 		{"5.11-1", live, FtraceRegs, true},
@@ -83,9 +91,43 @@ func TestCan(t *testing.T) {
 		{"6.1-1", "CONFIG_VIRTIO_CONSOLE=m\n", VirtioModules, true},
 		{"6.1-1", "CONFIG_VIRTIO_CONSOLE=y\n", VirtioModules, false},
 		{"6.1-1", live, "no-such-thing", false},
+		{"6.2.1-1", live, TargetReload, false},
+		{"6.3-1", live, TargetReload, true},
+		{"5.10.262-1", "CONFIG_PVPANIC=m\n", PVPanic, true},
+		{"6.1.192-2", "CONFIG_PVPANIC=y\n", PVPanic, false},
+		{"6.1.192-2", "CONFIG_PVPANIC=y\nCONFIG_PVPANIC_MMIO=m\n", PVPanic, true},
+		{"6.6.3", "CONFIG_MODULE_COMPRESS_ZSTD=y\n", CompressedModules, true},
+		{"6.6.3", "CONFIG_MODULE_COMPRESS_NONE=y\n", CompressedModules, false},
 	} {
 		assert.Equal(t, c.want, configured(t, c.version, c.config).Can(c.capability), "%s of %s", c.capability, c.version)
 	}
+}
+
+// Capabilities says what Can says, of every capability.
+func TestCapabilitiesOfAKit(t *testing.T) {
+	for _, k := range []*Kit{
+		configured(t, "6.12.117-1", "CONFIG_LIVEPATCH=y\nCONFIG_PVPANIC_MMIO=m\n# CONFIG_NET_9P is not set\nCONFIG_CC_VERSION_TEXT=\"gcc = 14\"\n"),
+		configured(t, "5.10.262-1", "CONFIG_PVPANIC=m\nCONFIG_LIVEPATCH=m\n"),
+		{Version: "6.12.117-1"},
+	} {
+		var want []Capability
+		for _, c := range Capabilities() {
+			if k.Can(c) {
+				want = append(want, c)
+			}
+		}
+		assert.Equal(t, want, k.Capabilities())
+	}
+}
+
+// Of a kernel without a config the table says nothing where the config decides.
+func TestKnows(t *testing.T) {
+	bare := &Kit{Version: "6.12.117-1"}
+	assert.True(t, bare.Knows(FtraceRegs))
+	assert.True(t, bare.Can(FtraceRegs))
+	assert.False(t, bare.Knows(ORC))
+	assert.False(t, bare.Can(ORC))
+	assert.True(t, configured(t, "6.12.117-1", "").Knows(ORC))
 }
 
 func TestConfigValue(t *testing.T) {

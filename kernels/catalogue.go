@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/go-multierror"
 )
@@ -19,13 +20,26 @@ type Candidate struct {
 	Release, Version, Source, Flavour string
 	// Cached says that the kit is in the cache already.
 	Cached bool
+	// Dir is the kit's folder, for ReadKitFile; "" unless it is at hand.
+	Dir string
 	// Bytes is the size of the download, 0 if not known.
 	Bytes int64
+	// Checksum is of what the kit is made from, in hex; "" if not known.
+	Checksum string
 	// HasHeaders says that modules can be built for it against headers.
 	HasHeaders bool
 	// Native says that the kernel is the one its Source was released with;
 	// of two builds of one upstream version the native one is taken.
 	Native bool
+	// FromSource says that the kernel was, or would have to be, built here. A
+	// version means such a kernel only where nobody ships one.
+	FromSource bool
+	// Label is the name that was given to a kernel built here, for selectors
+	// ("6.6+LABEL"); only those that name it mean it.
+	Label string
+	// Made is when it was built here: of two builds of one name the later one
+	// is meant. Zero for others.
+	Made time.Time
 	// Provider is the Name of the Provider to Get it from.
 	Provider string
 	// Path is what a kernel at hand was named by, "" for others.
@@ -35,9 +49,9 @@ type Candidate struct {
 // Selector is what chooses this kernel and no other.
 func (c Candidate) Selector() string { return cmp.Or(c.Path, c.Release) }
 
-// Label is the release, and for a kernel at hand what tells it from others of
+// FileName is the release, and for a kernel at hand what tells it from others of
 // its release: the end of its version. It is fit for the name of a file.
-func (c Candidate) Label() string {
+func (c Candidate) FileName() string {
 	if c.Path == "" {
 		return c.Release
 	}
@@ -66,6 +80,14 @@ type Keeper interface {
 type Stepwise interface {
 	// ListUntil is List, but ends once enough says so of what it found.
 	ListUntil(ctx context.Context, enough func([]Candidate) bool) ([]Candidate, error)
+}
+
+// LastResort is a Provider that can ask a place which is far, slow or often out
+// of reach: it is asked only when no other kernel matches.
+type LastResort interface {
+	// Lookup gives kernels whose version begins with the selector's; an error
+	// says why the place could not be asked.
+	Lookup(ctx context.Context, s Selector) ([]Candidate, error)
 }
 
 // PathProvider is a Provider that makes kits from files: the selectors of
@@ -138,21 +160,31 @@ func (c *Catalogue) Select(ctx context.Context, text string) ([]Candidate, error
 	var chosen []Candidate
 	for _, s := range selectors {
 		found, err := c.choose(ctx, s, have)
-		if err == nil && len(found) == 0 && s.Kind != ByPath && s.Kind != AllAtHand && !c.Fresh {
-			have, listErr = c.listUntil(ctx, func(have []Candidate) bool {
-				return s.Kind == ByVersion && slices.ContainsFunc(have, s.Matches)
-			})
-			found, err = c.choose(ctx, s, have)
+		if err == nil && s.Kind != ByPath && s.Kind != AllAtHand && !c.Fresh && (len(found) == 0 || s.couldBeShipped(found)) {
+			have, listErr = c.listUntil(ctx, s.shipped)
+			var more []Candidate
+			more, err = c.choose(ctx, s, have)
+			if len(found) == 0 || (len(more) > 0 && !more[0].FromSource) {
+				found = more
+			}
 		}
 		if err != nil {
 			return nil, err
+		}
+		var far error
+		if len(found) == 0 && s.Kind == ByVersion {
+			found, far = c.lookup(ctx, s)
 		}
 		if len(found) == 0 {
 			if listErr != nil {
 				return nil, fmt.Errorf("find a kernel for %q: %w", s.Text, listErr)
 			}
 			all, _ := c.List(ctx)
-			return nil, noMatch(s, all)
+			no := noMatch(s, all)
+			if far != nil {
+				no.Note = far.Error()
+			}
+			return nil, no
 		}
 		chosen = append(chosen, found...)
 	}
@@ -172,17 +204,40 @@ func (c *Catalogue) choose(ctx context.Context, s Selector, have []Candidate) ([
 	}
 	switch {
 	case s.Kind == ByVersion && len(found) > 1:
+		slices.SortStableFunc(found, shippedFirst)
 		found = found[:1]
 	case s.Kind == NewestLTS:
+		slices.SortStableFunc(found, shippedFirst)
 		seen := map[string]bool{}
 		found = slices.DeleteFunc(found, func(c Candidate) bool {
 			series := Series(c.Version)
 			defer func() { seen[series] = true }()
 			return seen[series]
 		})
-		slices.Reverse(found) // oldest series first, as people list them
+		// Oldest series first, as people list them.
+		slices.SortStableFunc(found, func(a, b Candidate) int { return CompareVersions(a.Version, b.Version) })
 	}
 	return found, nil
+}
+
+// lookup asks the last resorts, and gives the newest of what they have.
+func (c *Catalogue) lookup(ctx context.Context, s Selector) ([]Candidate, error) {
+	var all []Candidate
+	var errs *multierror.Error
+	for _, p := range c.Providers {
+		if far, ok := p.(LastResort); ok {
+			found, err := far.Lookup(ctx, s)
+			if err != nil {
+				errs = multierror.Append(errs, err)
+			}
+			all = append(all, found...)
+		}
+	}
+	found, err := c.choose(ctx, s, tidy(all))
+	if err != nil {
+		return nil, err
+	}
+	return found, plain(errs)
 }
 
 func (c *Catalogue) fromPath(ctx context.Context, s Selector) ([]Candidate, error) {
@@ -227,6 +282,7 @@ func compareCandidates(a, b Candidate) int {
 	return -cmp.Or(
 		CompareVersions(UpstreamVersion(a.Version), UpstreamVersion(b.Version)),
 		cmp.Compare(native(a), native(b)),
+		a.Made.Compare(b.Made),
 		CompareVersions(a.Version, b.Version),
 		cmp.Compare(headers(a), headers(b)),
 		// The shorter flavour name is the more general one; any order will do
@@ -234,6 +290,17 @@ func compareCandidates(a, b Candidate) int {
 		cmp.Compare(b.Flavour, a.Flavour),
 		cmp.Compare(b.Release, a.Release),
 	)
+}
+
+// shippedFirst puts kernels that somebody ships before those built here.
+func shippedFirst(a, b Candidate) int {
+	rank := func(c Candidate) int {
+		if c.FromSource {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Compare(rank(a), rank(b))
 }
 
 // tidy sorts, newest first, and merges candidates of the same kernel.
@@ -256,6 +323,8 @@ func unique(all []Candidate) []Candidate {
 			continue
 		}
 		kept[i].Cached = kept[i].Cached || c.Cached
+		kept[i].Checksum = cmp.Or(kept[i].Checksum, c.Checksum)
+		kept[i].Dir = cmp.Or(kept[i].Dir, c.Dir)
 		kept[i].HasHeaders = kept[i].HasHeaders || c.HasHeaders
 	}
 	return kept

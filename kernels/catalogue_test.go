@@ -147,9 +147,9 @@ func TestPathsGoToTheirProvider(t *testing.T) {
 // TestLabels: what names a kernel, of those at hand too, of which several can
 // be of one release.
 func TestLabels(t *testing.T) {
-	assert.Equal(t, [2]string{k61.Release, k61.Release}, [2]string{k61.Selector(), k61.Label()})
+	assert.Equal(t, [2]string{k61.Release, k61.Release}, [2]string{k61.Selector(), k61.FileName()})
 	own := Candidate{Release: "6.6.3", Version: "6.6.3+local.12345678", Path: "./a b"}
-	assert.Equal(t, [2]string{"./a b", "6.6.3+local.12345678"}, [2]string{own.Selector(), own.Label()})
+	assert.Equal(t, [2]string{"./a b", "6.6.3+local.12345678"}, [2]string{own.Selector(), own.FileName()})
 }
 
 // TestFileWithoutSlash: a file in the folder is no selector, but is told of.

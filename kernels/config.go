@@ -4,6 +4,7 @@ package kernels
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -33,10 +34,31 @@ func (k *Kit) ConfigValue(option string) string {
 	return ""
 }
 
-// ConfigSHA256 is the SHA-256 of the .config file in hex, "" for a kit without
-// one.
-func (k *Kit) ConfigSHA256() (string, error) {
+// configValues gives the values of those options that wanted has, which are
+// set, in one reading of the .config; none for a kit without one.
+func (k *Kit) configValues(wanted map[string]bool) map[string]string {
+	values := map[string]string{}
 	if k.ConfigFile == "" {
+		return values
+	}
+	text, err := os.ReadFile(k.ConfigFile)
+	if err != nil {
+		return values
+	}
+	for len(text) > 0 {
+		var line []byte
+		line, text, _ = bytes.Cut(text, []byte("\n"))
+		if name, value, ok := bytes.Cut(line, []byte("=")); ok && wanted[string(name)] {
+			values[string(name)] = strings.Trim(string(value), `"`)
+		}
+	}
+	return values
+}
+
+// ConfigSHA256 is the SHA-256 of the kernel's own .config in hex, "" for a kit
+// without one.
+func (k *Kit) ConfigSHA256() (string, error) {
+	if k.ConfigFile == "" || k.ConfigDeduced {
 		return "", nil
 	}
 	text, err := os.ReadFile(k.ConfigFile)

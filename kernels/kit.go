@@ -3,8 +3,8 @@
 // Package kernels says which kernels there are to test on and what each can
 // do: the Kit, the selector that names it, the capability table.
 //
-// Where kits come from lives in the packages below it (debian, and later
-// source and local), each a Provider; what is done with a kit lives to the
+// Where kits come from lives in the packages below it (debian, source and
+// others), each a Provider; what is done with a kit lives to the
 // right of it in the line of docs/how-a-run-works.md, and must not be
 // imported here.
 package kernels
@@ -32,6 +32,9 @@ type Kit struct {
 	// ConfigFile is the kernel's .config, SystemMap its symbol table; either
 	// may be "".
 	ConfigFile, SystemMap string
+	// ConfigDeduced says that ConfigFile is not the kernel's own but holds what
+	// its image shows: see DeduceConfig.
+	ConfigDeduced bool `json:",omitempty"`
 	// ModulesDir is the folder lib/modules/RELEASE.
 	ModulesDir string
 	// HeadersDir is the folder to build external modules against, as a path
@@ -40,6 +43,13 @@ type Kit struct {
 	// Mounts are the folders of this kit that must stand at fixed places
 	// inside the tool root for HeadersDir to work.
 	Mounts []Mount
+	// SourceDir is the source tree that the kernel was built from, and
+	// BuildDir the folder it was built in (make's O=), with every object and
+	// its .cmd file: what a single file is compiled anew with, by the kernel's
+	// own flags. Both are host folders that stand in Mounts as well, since
+	// the .cmd files name them by their places in there. "" for kernels that
+	// somebody else built.
+	SourceDir, BuildDir string
 }
 
 // BootImage is the file for QEMU's -kernel.

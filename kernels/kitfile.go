@@ -54,7 +54,7 @@ func ReadKitFile(dir string) (*Kit, error) {
 // rebased copies k with each host path changed by move.
 func rebased(k *Kit, move func(string) string) *Kit {
 	c := *k
-	for _, path := range []*string{&c.VMLinux, &c.BZImage, &c.ConfigFile, &c.SystemMap, &c.ModulesDir} {
+	for _, path := range []*string{&c.VMLinux, &c.BZImage, &c.ConfigFile, &c.SystemMap, &c.ModulesDir, &c.SourceDir, &c.BuildDir} {
 		*path = move(*path)
 	}
 	c.Mounts = nil

@@ -24,3 +24,22 @@ func (l *Lacking) Error() string {
 }
 
 func (l *Lacking) Unwrap() error { return l.Err }
+
+// Unfinished is the error for a long piece of work that was stopped by a time
+// limit, and goes on from there when it is asked for again.
+type Unfinished struct {
+	What    string // what is not there yet, a noun phrase: "kernel 6.6.3"
+	Done    string // how far it came, "" if that is not known: "512 of 1136 objects"
+	Command string // what goes on with it, without a limit of time
+	Err     error  // what stopped it
+}
+
+func (u *Unfinished) Error() string {
+	text := u.What + " is not built yet"
+	if u.Done != "" {
+		text += " (" + u.Done + ")"
+	}
+	return fmt.Sprintf("%s: %v; `%s` goes on from there", text, u.Err, u.Command)
+}
+
+func (u *Unfinished) Unwrap() error { return u.Err }

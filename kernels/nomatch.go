@@ -18,6 +18,9 @@ type NoMatchError struct {
 	Have []string
 	// Nearest is the selector that was most probably meant, "" if none is near.
 	Nearest string
+	// Note says where else was asked, and why there was no answer; "" if
+	// nowhere.
+	Note string
 	// File says that there is a file of that name, which a path would have
 	// named.
 	File bool
@@ -50,6 +53,9 @@ func (e *NoMatchError) Error() string {
 		fmt.Fprintf(&b, "; did you mean %s? `switchyard kernels get %s` fetches it", e.Nearest, e.Nearest)
 	}
 	b.WriteString("; `switchyard kernels list` shows all")
+	if e.Note != "" {
+		fmt.Fprintf(&b, " (%s)", e.Note)
+	}
 	return b.String()
 }
 
@@ -61,7 +67,7 @@ func noMatch(s Selector, have []Candidate) *NoMatchError {
 	seen := map[string]bool{}
 	var rest, words []string
 	for _, c := range have {
-		flavoured := c.Flavour == DefaultFlavour || c.Flavour == s.Flavour
+		flavoured := c.Flavour == DefaultFlavour || c.FromSource || c.Flavour == s.Flavour
 		if key := Series(c.Version) + c.Flavour; flavoured && !seen[key] {
 			seen[key] = true
 			e.Have = append(e.Have, c.Release)

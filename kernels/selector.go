@@ -5,6 +5,7 @@ package kernels
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -53,6 +54,10 @@ type Selector struct {
 	Flavour string
 }
 
+// SourceFlavour is the flavour of kernels that are built here: "6.1:source" is
+// such a 6.1 even where a distribution ships one.
+const SourceFlavour = "source"
+
 // SelectorError says that a selector cannot be read. The command exits with
 // status 2 on it.
 type SelectorError struct {
@@ -64,7 +69,7 @@ func (e *SelectorError) Error() string {
 	return fmt.Sprintf("kernel selector %q: %s", e.Text, e.Reason)
 }
 
-const selectorForms = `write a version ("6.12"), a release ("6.12.117+deb13-cloud-amd64"), "lts", "all", "host" for the kernel that runs here, or a path ("./linux", "/boot/vmlinuz-6.12.0"), several with commas between, each with an optional flavour ("6.1:generic")`
+const selectorForms = `write a version ("6.12"), a release ("6.12.117+deb13-cloud-amd64"), "lts", "all", "host" for the kernel that runs here, or a path ("./linux", "/boot/vmlinuz-6.12.0"), several with commas between, each with an optional flavour ("6.1:generic"); "6.6+NAME" is one that was built here under that name`
 
 var selectorText = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.+~_-]*$`)
 
@@ -128,8 +133,15 @@ func (s Selector) Matches(c Candidate) bool {
 	case AllAtHand:
 		return c.Cached && (s.Flavour == "" || s.Flavour == c.Flavour)
 	case NewestLTS:
+		if c.FromSource && (c.Label != "" || !c.Cached) {
+			return false // a build of many minutes must be asked for by its name
+		}
 		return s.flavourFits(c) && isLTS(c.Version)
 	case ByVersion:
+		if c.FromSource {
+			version, label := s.labelled()
+			return s.flavourFits(c) && label == c.Label && prefixOf(version, c.Version)
+		}
 		if s.Pattern == c.Release {
 			return s.Flavour == "" || s.Flavour == c.Flavour
 		}
@@ -140,9 +152,31 @@ func (s Selector) Matches(c Candidate) bool {
 
 func (s Selector) flavourFits(c Candidate) bool {
 	if s.Flavour == "" {
-		return c.Flavour == DefaultFlavour
+		return c.Flavour == DefaultFlavour || c.FromSource
 	}
 	return c.Flavour == s.Flavour
+}
+
+// labelled takes a pattern apart at its plus sign: behind it stands the name of
+// a kernel that was built here. (A distribution's release may have a plus sign
+// as well, and is compared whole.)
+func (s Selector) labelled() (version, label string) {
+	version, label, _ = strings.Cut(s.Pattern, "+")
+	return version, label
+}
+
+// couldBeShipped says that found, of which all are built here, may not be what
+// the selector means: a distribution may have such a kernel, which nobody has
+// asked for yet.
+func (s Selector) couldBeShipped(found []Candidate) bool {
+	return s.Kind == ByVersion && !strings.Contains(s.Pattern, "+") && s.Flavour != SourceFlavour &&
+		!slices.ContainsFunc(found, func(c Candidate) bool { return !c.FromSource })
+}
+
+// shipped says whether have holds a distribution's kernel that s could choose,
+// so that no farther place need be asked for one.
+func (s Selector) shipped(have []Candidate) bool {
+	return s.Kind == ByVersion && slices.ContainsFunc(have, func(c Candidate) bool { return s.Matches(c) && !c.FromSource })
 }
 
 // prefixOf says whether version begins with prefix and a number ends there:

@@ -6,10 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"io"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	"github.com/dustin/go-humanize"
@@ -48,48 +47,68 @@ func doctorCommand() *cobra.Command {
 			}
 			defer done()
 			d := &doctor{yard: y, qemu: qemu}
-			var missing error
-			for _, examine := range []func(context.Context) finding{d.host, d.goCommand, d.cache, d.kernels, d.toolRoot, d.findQEMU, d.kvm} {
-				f := examine(cmd.Context())
-				if cause := context.Cause(cmd.Context()); cause != nil {
-					return cause
-				}
-				mark := "ok"
-				if f.err != nil {
-					mark, f.says = "--", f.err.Error()
-					missing = errors.Join(missing, lackingOnly(f.err))
-				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%-2s  %-14s %s\n", mark, f.what, f.says)
-			}
-			if missing != nil {
-				return &kernels.Lacking{What: "something it needs", Remedy: "see the lines marked --"}
-			}
-			return nil
+			h := thisHost()
+			return examine(cmd.Context(), cmd.OutOrStdout(), []examination{
+				h.kernel, h.cpu, h.memory, d.goCommand, d.cache, d.kernels,
+				h.namespaces, d.toolRoot, d.findQEMU, h.kvmDevice, d.kvm,
+			})
 		},
 	}
 	cmd.Flags().StringVar(&qemu, "qemu", "", "QEMU to look at: host, tool or a path")
 	return cmd
 }
 
-// lackingOnly is err if runs are impossible without what it names.
-func lackingOnly(err error) error {
-	var optional *optionalError
-	if errors.As(err, &optional) {
-		return nil
+type examination func(context.Context) finding
+
+// examine prints a line for each finding, under those that are not well what
+// mends them, and at last whether runs are possible.
+func examine(ctx context.Context, w io.Writer, all []examination) error {
+	bad, slow := 0, false
+	for _, look := range all {
+		f := look(ctx)
+		if cause := context.Cause(ctx); cause != nil {
+			return cause
+		}
+		mark, says, mend := "ok", f.says, ""
+		if f.err != nil {
+			mark, says = "--", f.err.Error()
+			var lacking *kernels.Lacking
+			if errors.As(f.err, &lacking) {
+				says, mend = lacking.What, lacking.Remedy
+				if lacking.Err != nil {
+					says += ": " + lacking.Err.Error()
+				}
+			}
+			var optional *optionalError
+			if errors.As(f.err, &optional) {
+				slow = slow || f.what == "kvm"
+			} else {
+				bad++
+			}
+		}
+		fmt.Fprintf(w, "%-2s  %-11s %s\n", mark, f.what, oneLine(says))
+		if mend != "" {
+			fmt.Fprintf(w, "    mend:       %s\n", oneLine(mend))
+		}
 	}
-	return err
+	switch {
+	case bad > 0:
+		return &kernels.Lacking{What: "something it needs", Remedy: "see the lines marked --"}
+	case slow:
+		fmt.Fprintln(w, "Runs are possible, by QEMU's own emulation.")
+	default:
+		fmt.Fprintln(w, "Runs are possible.")
+	}
+	return nil
 }
+
+// oneLine keeps what a program said from breaking the list.
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 // optionalError is about something that runs can do without.
 type optionalError struct{ error }
 
 func (e *optionalError) Unwrap() error { return e.error }
-
-func (d *doctor) host(context.Context) finding {
-	var u unix.Utsname
-	_ = unix.Uname(&u)
-	return finding{"host", fmt.Sprintf("%s, %d cores, uid %d", unix.ByteSliceToString(u.Release[:]), runtime.NumCPU(), os.Getuid()), nil}
-}
 
 func (d *doctor) goCommand(ctx context.Context) finding {
 	out, err := exec.CommandContext(ctx, "go", "version").Output()
@@ -166,9 +185,19 @@ func (d *doctor) kvm(ctx context.Context) finding {
 			return finding{"kvm", "", err}
 		}
 		if accel != vm.KVM {
-			return finding{"kvm", "", &optionalError{fmt.Errorf("not used, TCG is (about 10 times slower): %s", why)}}
+			return finding{"kvm", "", &optionalError{noKVM(thisHost(), why)}}
 		}
 		return finding{"kvm", why, nil}
 	}
 	return finding{"kvm", "not tried: no kernel is here yet to try it with; `switchyard kernels get 6.12`", nil}
+}
+
+// noKVM is why guests run on TCG. Where /dev/kvm does not open, the line about
+// that says what mends it.
+func noKVM(h host, why string) error {
+	err := fmt.Errorf("not used, TCG is (about 10 times slower): %s", why)
+	if h.open(filepath.Join(h.root, "dev/kvm")) != nil {
+		return err
+	}
+	return &kernels.Lacking{What: err.Error(), Remedy: "nothing on this machine; take one that is no virtual machine, or whose hypervisor nests KVM properly"}
 }

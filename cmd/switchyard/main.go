@@ -15,7 +15,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/switchyard-project/switchyard/harness/patch"
+	"github.com/switchyard-project/switchyard/harness/report"
 	"github.com/switchyard-project/switchyard/kernels"
+	"github.com/switchyard-project/switchyard/kernels/source"
 )
 
 // Exit statuses, a contract with scripts.
@@ -66,6 +68,9 @@ func exitStatus(err error) int {
 		badName *kernels.SelectorError
 		input   *patch.InputError
 		build   *patch.BuildError
+		format  *report.FormatError
+		tree    *source.InputError
+		broken  *source.BuildError
 		usage   usageError
 	)
 	switch {
@@ -79,7 +84,7 @@ func exitStatus(err error) int {
 	case errors.As(err, &build):
 		fmt.Fprintf(os.Stderr, "%s\n", build.Log)
 		return exitInput
-	case errors.As(err, &input), errors.As(err, &noMatch), errors.As(err, &badName):
+	case errors.As(err, &input), errors.As(err, &noMatch), errors.As(err, &badName), errors.As(err, &format), errors.As(err, &tree), errors.As(err, &broken):
 		return exitInput
 	case errors.As(err, &usage):
 		fmt.Fprintln(os.Stderr, "`switchyard help` shows examples")
@@ -112,6 +117,6 @@ func newRoot() *cobra.Command {
 	}
 	root.SetHelpTemplate(helpTemplate)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(runCommand(), kernelsCommand(), patchCommand(), shellCommand(), doctorCommand(), cacheCommand())
+	root.AddCommand(runCommand(), reproCommand(), kernelsCommand(), patchCommand(), shellCommand(), matrixCommand(), reportCommand(), doctorCommand(), cacheCommand())
 	return root
 }

@@ -28,6 +28,7 @@ func patchCommand() *cobra.Command {
 
 func patchBuildCommand() *cobra.Command {
 	var kernel, out string
+	var route routeFlag
 	cmd := &cobra.Command{
 		Use:     "build PATCH",
 		Short:   "Build the module for one kernel",
@@ -41,7 +42,7 @@ func patchBuildCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			y, done, err := openYard(cmd, run.Options{})
+			y, done, err := openYard(cmd, run.Options{Route: route.route})
 			if err != nil {
 				return err
 			}
@@ -68,7 +69,10 @@ func patchBuildCommand() *cobra.Command {
 				return fmt.Errorf("write %s: %w", out, err)
 			}
 			done()
-			fmt.Fprintf(cmd.OutOrStdout(), "%s for %s patches:\n", out, kit.Release)
+			for _, w := range m.Manifest.Warnings {
+				fmt.Fprintf(cmd.ErrOrStderr(), "%s: warning: %s\n", out, w)
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s for %s (%s) patches:\n", out, kit.Release, m.Manifest.BuiltBy())
 			for _, f := range m.Manifest.Functions {
 				fmt.Fprintf(cmd.OutOrStdout(), "  %s:%s\n", f.Object, f.Name)
 			}
@@ -76,6 +80,7 @@ func patchBuildCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&kernel, "kernel", "", "the kernel to build for, such as 6.12")
+	route.register(cmd)
 	cmd.Flags().StringVarP(&out, "output", "o", "", "the file to write (default: NAME.ko)")
 	return cmd
 }

@@ -73,6 +73,32 @@ func (s *screen) bytes(what string, done, total int64) {
 	bar.SetCurrent(done)
 }
 
+// objects shows a kernel being built; it is a kernels.Progress.
+func (s *screen) objects(what string, done, total int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tty == nil {
+		// A line for each tenth: a build takes minutes, and a log that stands
+		// still looks like a program that hangs.
+		tenth := fmt.Sprintf("%s %d", what, done*10/max(total, 1))
+		if !s.said[tenth] {
+			s.said[tenth] = true
+			fmt.Fprintf(s.out, "building %s: %d of %d objects\n", what, done, total)
+		}
+		return
+	}
+	bar := s.bars[what]
+	if bar == nil {
+		bar = s.tty.AddBar(total,
+			mpb.BarRemoveOnComplete(),
+			mpb.PrependDecorators(decor.Name("building "+what, decor.WCSyncSpaceR)),
+			mpb.AppendDecorators(decor.CountersNoUnit("%d of %d objects"), decor.Percentage(decor.WC{W: 5}), decor.Elapsed(decor.ET_STYLE_GO, decor.WC{W: 8})))
+		s.bars[what] = bar
+	}
+	bar.SetTotal(total, done >= total)
+	bar.SetCurrent(done)
+}
+
 // step says what is being done for a kernel.
 func (s *screen) step(kernel, text string) {
 	s.mu.Lock()
@@ -134,7 +160,7 @@ func openYard(cmd *cobra.Command, o run.Options) (*run.Yard, func(), error) {
 }
 
 func openYardOn(s *screen, o run.Options) (*run.Yard, func(), error) {
-	o.Progress, o.Waiting = s.bytes, s.waiting
+	o.Progress, o.Objects, o.Waiting, o.Note = s.bytes, s.objects, s.waiting, s.note
 	y, err := run.NewYard(o)
 	if err != nil {
 		return nil, nil, err

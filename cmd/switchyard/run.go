@@ -29,6 +29,7 @@ import (
 // machineFlags are the flags of every verb that boots guests.
 type machineFlags struct {
 	accel, qemu string
+	routeFlag
 	smp, mem    int
 	bootTimeout time.Duration
 }
@@ -36,6 +37,7 @@ type machineFlags struct {
 func (f *machineFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.accel, "accel", "auto", "accelerator: auto, kvm or tcg")
 	cmd.Flags().StringVar(&f.qemu, "qemu", "", "QEMU to use: host, tool or a path (default: the host's if it is 7.2 or newer, else the tool root's)")
+	f.routeFlag.register(cmd)
 	cmd.Flags().IntVar(&f.smp, "smp", 0, "vCPUs (default: 2, or 1 where that kernel needs it)")
 	cmd.Flags().IntVar(&f.mem, "mem", run.DefaultMemMiB, "memory in MiB")
 	cmd.Flags().DurationVar(&f.bootTimeout, "boot-timeout", run.DefaultBootTimeout, "wall time for a guest to boot")
@@ -178,7 +180,7 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 	}
 	ctx := cmd.Context()
 	scr := newScreen(cmd.ErrOrStderr())
-	y, done, err := openYardOn(scr, run.Options{QEMU: f.qemu, Accel: f.accel, VMs: f.vms})
+	y, done, err := openYardOn(scr, run.Options{QEMU: f.qemu, Accel: f.accel, Route: f.route, VMs: f.vms})
 	if err != nil {
 		return err
 	}
@@ -207,7 +209,7 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 	}
 	asExpected := err == nil && !slices.ContainsFunc(r.Runs, func(run report.Run) bool { return !run.AsExpected() })
 	switch {
-	case asExpected && f.artifacts == "":
+	case asExpected && f.artifacts == "" && !f.record:
 		drop()
 		for i := range r.Runs {
 			r.Runs[i].Artifacts.Dir = ""
@@ -240,7 +242,7 @@ func (f *runFlags) runAll(ctx context.Context, y *run.Yard, scr *screen, cmd *co
 		all.Go(func() {
 			p := f.plan(cmd, c, in)
 			p.Dir = p.DirFor(dir)
-			p.Step = func(what string) { scr.step(c.Label(), what) }
+			p.Step = func(what string) { scr.step(c.FileName(), what) }
 			results[i], errs[i] = f.one(ctx, y, p)
 			if errs[i] != nil && results[i].Booted() {
 				errs[i] = fmt.Errorf("%s: %w; evidence: %s", c.Release, errs[i], p.Dir)
@@ -292,6 +294,10 @@ func again(cmd *cobra.Command, selector string, more ...string) string {
 	cmd.Flags().Visit(func(flag *pflag.Flag) {
 		switch flag.Name {
 		case "kernel", "artifacts", "format", "vms", "deterministic", "seed", "seeds":
+			return
+		}
+		if flag.Value.String() == "true" && flag.NoOptDefVal == "true" { // -cold
+			words = append(words, "-"+flag.Name)
 			return
 		}
 		values := []string{flag.Value.String()}

@@ -44,7 +44,7 @@ and loaded first. Leave with ctrl-] or by powering the guest off.`,
 				}
 				sources = append(append(sources, patch.Needed(src)...), src)
 			}
-			y, done, err := openYard(cmd, run.Options{QEMU: machine.qemu, Accel: machine.accel})
+			y, done, err := openYard(cmd, run.Options{QEMU: machine.qemu, Accel: machine.accel, Route: machine.route})
 			if err != nil {
 				return err
 			}

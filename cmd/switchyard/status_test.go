@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/switchyard-project/switchyard/harness/patch"
+	"github.com/switchyard-project/switchyard/harness/report"
 	"github.com/switchyard-project/switchyard/kernels"
 )
 
@@ -27,6 +28,7 @@ func TestExitStatus(t *testing.T) {
 		{wrap(&patch.BuildError{Source: "p"}), 2},
 		{wrap(&kernels.NoMatchError{Selector: "9.9"}), 2},
 		{wrap(&kernels.SelectorError{}), 2},
+		{wrap(&report.FormatError{Path: "report.json", Err: errors.New("x")}), 2},
 		{usageError{errors.New("no such flag")}, 2},
 		{wrap(&kernels.Lacking{What: "a thing"}), 3},
 	} {

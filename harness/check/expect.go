@@ -96,6 +96,9 @@ func AsleepOn(function string) Trait {
 	}}
 }
 
+// Running wants the task to run, or to wait for a CPU.
+var Running = Trait{"running", func(b observe.Blocker) bool { return b.Reason == observe.Running }}
+
 // Stalled expects the transition not to end, and one of those in the way to
 // have all traits.
 func Stalled(traits ...Trait) Expectation {

@@ -26,6 +26,8 @@ type Builder struct {
 	// Root opens the tool root; it is called only when something must be
 	// compiled.
 	Root func(context.Context) (*toolroot.Root, error)
+	// Route is the back end for C sources; RouteAuto by default.
+	Route Route
 }
 
 // Module is a built module for one kit.
@@ -74,17 +76,18 @@ func (b *Builder) Build(ctx context.Context, s *Source, kit *kernels.Kit) (*Modu
 	if s.Kind == Prebuilt {
 		return b.prebuilt(s, kit)
 	}
-	if kit.HeadersDir == "" {
-		return nil, &InputError{s.Path, fmt.Sprintf("%s has no headers package, so C sources cannot be built for it; bring a built .ko or choose another kernel", kit.Release), nil}
+	way, err := b.way(ctx, s, kit)
+	if err != nil {
+		return nil, err
 	}
-	key, err := s.key(kit)
+	key, err := s.key(way.key)
 	if err != nil {
 		return nil, err
 	}
 	cached := true
 	dir, err := b.Store.Make(ctx, "modules", key, func(ctx context.Context, dir string) error {
 		cached = false
-		return b.compile(ctx, s, kit, dir)
+		return way.compile(ctx, dir)
 	})
 	if err != nil {
 		return nil, err
@@ -98,14 +101,16 @@ func (b *Builder) Build(ctx context.Context, s *Source, kit *kernels.Kit) (*Modu
 		return nil, err
 	}
 	m.Cached = cached
-	return m, nil
+	m.Manifest.Route = way.route
+	m.Manifest.Warnings, err = readWarnings(dir)
+	return m, err
 }
 
-// key is a hash over all that decides the module's bytes: sources, kit,
-// compiler flags of ours.
-func (s *Source) key(kit *kernels.Kit) (string, error) {
+// key is a hash over all that decides the module's bytes: sources, and what
+// the route says of kit and compiler flags.
+func (s *Source) key(route string) (string, error) {
 	h := sha256.New()
-	fmt.Fprintf(h, "kbuild v1\n%s %s\n%s\n", kit.Release, kit.Version, s.Name)
+	fmt.Fprintf(h, "%s\n%s\n", route, s.Name)
 	for _, f := range s.Files {
 		sum, err := store.HashFile(filepath.Join(s.Path, f))
 		if err != nil {

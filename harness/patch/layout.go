@@ -5,12 +5,12 @@ package patch
 import (
 	"bytes"
 	"debug/elf"
-	"errors"
 	"fmt"
 	"sync"
 
 	"github.com/cilium/ebpf/btf"
 
+	image "github.com/switchyard-project/switchyard/harness/patch/btf"
 	"github.com/switchyard-project/switchyard/kernels"
 )
 
@@ -71,15 +71,15 @@ func klpLayout(kit *kernels.Kit) (*layout, error) {
 
 // loadBTF reads the .BTF section of an image; the image's symbols, which the
 // library would read with a whole ELF file, are stripped.
-func loadBTF(image string) (*btf.Spec, error) {
-	f, err := elf.Open(image)
+func loadBTF(path string) (*btf.Spec, error) {
+	f, err := elf.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
 	section := f.Section(".BTF")
 	if section == nil {
-		return nil, errors.New("the image has no .BTF section (CONFIG_DEBUG_INFO_BTF)")
+		return nil, image.ErrNoTypes
 	}
 	raw, err := section.Data()
 	if err != nil {

@@ -4,11 +4,13 @@ package patch
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 
+	"github.com/switchyard-project/switchyard/harness/patch/btf"
 	"github.com/switchyard-project/switchyard/kernels"
 	"github.com/switchyard-project/switchyard/kernels/store"
 )
@@ -24,11 +26,23 @@ type Function struct {
 // Manifest is what a built module holds, read back from its file and not
 // from its source.
 type Manifest struct {
+	// Route is how it was built; "" of a module that was brought built.
+	Route Route `json:"route,omitempty"`
+	// Warnings are what the author should know of the module, a sentence each.
+	Warnings  []string   `json:"warnings,omitempty"`
 	Livepatch bool       `json:"livepatch"` // MODULE_INFO(livepatch, "Y")
 	Replace   bool       `json:"replace"`   // klp_patch.replace, atomic replace
 	Vermagic  string     `json:"vermagic"`
 	Depends   []string   `json:"depends,omitempty"`
 	Functions []Function `json:"functions,omitempty"`
+}
+
+// BuiltBy says in a word where the module came from.
+func (m Manifest) BuiltBy() string {
+	if m.Route == RouteAuto {
+		return "prebuilt"
+	}
+	return string(m.Route)
 }
 
 // Objects are the names of the patched objects, each once, in table order.
@@ -86,6 +100,11 @@ func load(path string, s *Source, kit *kernels.Kit) (*Module, error) {
 		return m, nil
 	}
 	layout, err := klpLayout(kit)
+	if errors.Is(err, btf.ErrNoTypes) {
+		// A module that somebody built elsewhere can be loaded all the same.
+		m.Manifest.Warnings = append(m.Manifest.Warnings, "what it patches is not known: "+btf.ErrNoTypes.Error())
+		return m, nil
+	}
 	if err != nil {
 		return nil, err
 	}

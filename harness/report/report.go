@@ -25,6 +25,8 @@ type Report struct {
 	Runs   []Run  `json:"runs"`
 	// Searches are there for runs over many seeds; Runs are then examples.
 	Searches []Search `json:"searches,omitempty"`
+	// Cases are there in a report that was merged from logs of `go test -json`.
+	Cases []Case `json:"cases,omitempty"`
 }
 
 // Search is what many seeds came to on one kernel.
@@ -118,6 +120,10 @@ type Patch struct {
 	Name      string     `json:"name"`
 	SHA256    string     `json:"sha256,omitempty"` // of the module's file
 	Functions []Function `json:"functions"`
+	// Route is how the module was built: "kbuild", "btf", or "prebuilt".
+	Route string `json:"route,omitempty"`
+	// Warnings are what to know of the module, a sentence each.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // Function is one patched function.
@@ -214,6 +220,8 @@ type LogReport struct {
 // Artifacts says where the evidence lies.
 type Artifacts struct {
 	Dir string `json:"dir"`
+	// Recording is the file in Dir that `switchyard repro` replays the run by.
+	Recording string `json:"recording,omitempty"`
 }
 
 // Step is one step of the run's pipeline and its wall time.

@@ -184,5 +184,5 @@ func (p *Plan) name() string {
 
 // DirFor is the artifacts folder of p below base.
 func (p *Plan) DirFor(base string) string {
-	return filepath.Join(base, fmt.Sprintf("%s-%s", p.name(), p.Kernel.Label()))
+	return filepath.Join(base, fmt.Sprintf("%s-%s", p.name(), p.Kernel.FileName()))
 }

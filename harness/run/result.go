@@ -19,7 +19,8 @@ func (x *execution) fillResult() {
 		r.Kernel.ConfigSHA256, _ = x.kit.ConfigSHA256()
 	}
 	for _, m := range x.modules {
-		r.Patch.SHA256 = m.SHA256
+		r.Patch.SHA256, r.Patch.Route = m.SHA256, m.Manifest.BuiltBy()
+		r.Patch.Warnings = append(r.Patch.Warnings, m.Manifest.Warnings...)
 		for _, f := range m.Manifest.Functions {
 			r.Patch.Functions = append(r.Patch.Functions, report.Function{Object: f.Object, Name: f.Name, Sympos: f.Sympos})
 		}

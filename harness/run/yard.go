@@ -24,6 +24,7 @@ import (
 	"github.com/switchyard-project/switchyard/kernels"
 	"github.com/switchyard-project/switchyard/kernels/debian"
 	"github.com/switchyard-project/switchyard/kernels/local"
+	"github.com/switchyard-project/switchyard/kernels/source"
 	"github.com/switchyard-project/switchyard/kernels/store"
 	"github.com/switchyard-project/switchyard/kernels/toolroot"
 )
@@ -32,12 +33,17 @@ import (
 type Options struct {
 	QEMU  string // "": the host's if it is good enough, else the tool root's; "host", "tool" or a path
 	Accel string // "auto", "kvm" or "tcg"
-	VMs   int    // how many machines at once, over all processes; 0: see defaultVMs
+	// Route is how modules are built of C sources.
+	Route patch.Route
+	VMs   int // how many machines at once, over all processes; 0: see defaultVMs
 	// Prefork keeps QEMUs waiting for forks to come: for who starts many guests
 	// in a row. Close ends them.
 	Prefork bool
-	// Progress hears of downloads; may be nil.
-	Progress kernels.Progress
+	// Progress hears of downloads, in bytes, and Objects of kernels being built,
+	// in objects; both may be nil.
+	Progress, Objects kernels.Progress
+	// Note hears, as a sentence, what a person should know; may be nil.
+	Note func(text string)
 	// Waiting hears, as a noun phrase, what is being waited for; may be nil.
 	Waiting func(what string)
 }
@@ -49,6 +55,9 @@ type Yard struct {
 	Store     *store.Store
 	Catalogue *kernels.Catalogue
 	Builder   *patch.Builder
+
+	// Source builds kernels from source.
+	Source *source.Provider
 
 	archive *debian.Archive
 	rootMu  sync.Mutex
@@ -78,18 +87,26 @@ func NewYard(o Options) (*Yard, error) {
 	if err != nil {
 		return nil, err
 	}
+	keys, err := source.KernelOrgKeys()
+	if err != nil {
+		return nil, err
+	}
 	y := &Yard{
-		Options:   o,
-		Store:     st,
-		Catalogue: &kernels.Catalogue{Providers: []kernels.Provider{debian.NewProvider(archive), &local.Provider{Store: st}}},
-		archive:   archive,
+		Options: o,
+		Store:   st,
+		archive: archive,
 
 		forkTimeout: forkTimeout,
 	}
 	if o.Prefork {
 		y.pool = &pool{size: max(o.VMs, runtime.NumCPU())}
 	}
-	y.Builder = &patch.Builder{Store: st, Root: y.Root}
+	y.Builder = &patch.Builder{Store: st, Root: y.Root, Route: o.Route}
+	y.Source = &source.Provider{
+		Store: st, Root: y.Root, Mirror: os.Getenv(source.MirrorVariable), Releases: source.KernelOrg, Keys: keys,
+		Jobs: runtime.NumCPU(), Progress: o.Progress, Objects: o.Objects, Note: o.Note, Waiting: o.Waiting,
+	}
+	y.Catalogue = &kernels.Catalogue{Providers: []kernels.Provider{debian.NewProvider(archive), y.Source, &local.Provider{Store: st}}}
 	return y, nil
 }
 

@@ -3,6 +3,9 @@
 package debian
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -88,9 +91,12 @@ func (set kernelSet) candidates() []kernels.Candidate {
 				Release: match[1], Version: p.Version, Source: ProviderName + ":" + p.Suite, Flavour: flavour,
 				HasHeaders: headers, Native: set.native(p), Provider: ProviderName,
 			}
+			sum := sha256.New()
 			for _, part := range parts {
 				c.Bytes += part.Size
+				fmt.Fprintln(sum, part.SHA256)
 			}
+			c.Checksum = hex.EncodeToString(sum.Sum(nil))
 			all = append(all, c)
 		}
 	}

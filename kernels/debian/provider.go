@@ -52,7 +52,7 @@ func (p *Provider) AtHand(context.Context) ([]kernels.Candidate, error) {
 		set := kernelSet{suites: p.archive.Suites}
 		all = append(all, kernels.Candidate{
 			Release: kit.Release, Version: kit.Version, Source: kit.Source, Flavour: kit.Flavour,
-			Cached: true, HasHeaders: kit.HeadersDir != "", Provider: ProviderName,
+			Cached: true, Dir: kit.Dir, HasHeaders: kit.HeadersDir != "", Provider: ProviderName,
 			Native: set.native(Package{Version: kit.Version, Suite: suite}),
 		})
 	}
@@ -160,6 +160,11 @@ func (p *Provider) fill(ctx context.Context, c kernels.Candidate, dir string) er
 		return err
 	}
 	freeMemory()
+	// From 6.19 on the config is in a package of its own, and of kernels that
+	// were superseded the archive may keep the image alone.
+	if err := kit.FillFromImage(); err != nil {
+		return err
+	}
 	return kernels.WriteKitFile(kit)
 }
 

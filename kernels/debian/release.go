@@ -49,7 +49,14 @@ func (a *Archive) fetchRelease(ctx context.Context, s Suite) (r *release, ok boo
 
 func (a *Archive) checkRelease(s Suite, text []byte) (*release, error) {
 	now := a.Now()
-	signed, err := verify(a.Keys[s.Part], text, &packet.Config{Time: a.Now})
+	keys := a.Keys
+	if keys == nil {
+		var err error
+		if keys, err = DebianKeys(); err != nil {
+			return nil, err
+		}
+	}
+	signed, err := verify(keys[s.Part], text, &packet.Config{Time: a.Now})
 	if err != nil {
 		return nil, err
 	}

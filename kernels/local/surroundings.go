@@ -162,6 +162,7 @@ func (s *survey) kit(dir string) error {
 	s.version, s.flavour = k.Version, k.Flavour
 	s.config, s.systemMap, s.modules = k.ConfigFile, k.SystemMap, k.ModulesDir
 	s.headersDir, s.mounts = k.HeadersDir, k.Mounts
+	s.sourceDir, s.buildDir = k.SourceDir, k.BuildDir
 	if !exists(s.modules) {
 		s.modules = "" // of a kernel whose image alone was to be had
 	}

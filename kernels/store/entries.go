@@ -24,9 +24,10 @@ type Entry struct {
 	Broken     error     // what Verify found, nil if whole
 }
 
-// Entries lists all entries by kind and name, and behind them the results of
-// runs (see Results); deep reads and hashes every
-// file, otherwise sizes and times are compared.
+// Entries lists all entries by kind and name, and behind them what is not
+// sealed: builds that were interrupted (see Builds) and the results of runs (see
+// Results); deep reads and hashes every file, otherwise sizes and times are
+// compared.
 func (s *Store) Entries(deep bool) ([]Entry, error) {
 	manifests, err := filepath.Glob(filepath.Join(s.Dir, "*", "*", manifestName))
 	if err != nil {
@@ -47,16 +48,18 @@ func (s *Store) Entries(deep bool) ([]Entry, error) {
 		e.Broken = checkManifest(dir, deep)
 		all = append(all, e)
 	}
-	results, err := filepath.Glob(filepath.Join(s.Dir, resultsKind, "*"))
-	if err != nil {
-		return nil, err
-	}
-	for _, dir := range results {
-		e := Entry{Kind: resultsKind, Name: filepath.Base(dir), Bytes: size(dir)}
-		if info, err := os.Stat(dir); err == nil {
-			e.Made = info.ModTime()
+	for _, kind := range []string{Builds, resultsKind} {
+		open, err := filepath.Glob(filepath.Join(s.Dir, kind, "*"))
+		if err != nil {
+			return nil, err
 		}
-		all = append(all, e)
+		for _, dir := range open {
+			e := Entry{Kind: kind, Name: filepath.Base(dir), Bytes: size(dir)}
+			if info, err := os.Stat(dir); err == nil {
+				e.Made = info.ModTime()
+			}
+			all = append(all, e)
+		}
 	}
 	return all, nil
 }

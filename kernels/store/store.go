@@ -138,6 +138,10 @@ func (s *Store) Scratch(pattern string) (dir string, remove func(), err error) {
 
 const resultsKind = "results"
 
+// Builds is the kind of the folders that long builds go on in after an
+// interruption. They are not sealed; who builds holds the lock Builds/NAME.
+const Builds = "builds"
+
 // Results makes a new folder for the evidence of a run called name. It stays
 // until somebody removes it or prunes the cache.
 func (s *Store) Results(name string) (string, error) {

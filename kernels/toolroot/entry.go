@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 
 	"github.com/switchyard-project/switchyard/kernels"
@@ -92,24 +93,40 @@ func (r *Root) findEntry(ctx context.Context) (entry, error) {
 }
 
 // blockers are the settings that forbid user namespaces to users, each with
-// the value that does so.
+// the value that does so and one that does not.
 //
 // Sources: Ubuntu's apparmor_unprivileged_userns documentation; Debian's
 // patch "add sysctl to disallow unprivileged CLONE_NEWUSER by default";
 // namespaces(7), /proc/sys/user.
-var blockers = []struct{ file, value, remedy string }{
-	{"kernel/apparmor_restrict_unprivileged_userns", "1", "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0"},
-	{"kernel/unprivileged_userns_clone", "0", "sudo sysctl kernel.unprivileged_userns_clone=1"},
-	{"user/max_user_namespaces", "0", "sudo sysctl user.max_user_namespaces=10000"},
+var blockers = []struct{ name, forbids, allows string }{
+	{"kernel.apparmor_restrict_unprivileged_userns", "1", "0"},
+	{"kernel.unprivileged_userns_clone", "0", "1"},
+	{"user.max_user_namespaces", "0", "10000"},
+}
+
+// Blocker is a setting that keeps ordinary users from making user namespaces.
+type Blocker struct {
+	Setting string // as sysctl names it, with its value: "user.max_user_namespaces=0"
+	Command string // what allows them
+}
+
+// Blockers are those of the machine whose settings are below sys, which is
+// /proc/sys.
+func Blockers(sys string) (found []Blocker) {
+	for _, b := range blockers {
+		value, err := os.ReadFile(filepath.Join(sys, strings.ReplaceAll(b.name, ".", "/")))
+		if err == nil && strings.TrimSpace(string(value)) == b.forbids {
+			found = append(found, Blocker{b.name + "=" + b.forbids, "sudo sysctl " + b.name + "=" + b.allows})
+		}
+	}
+	return found
 }
 
 // entryRemedy says what to do on this machine, whose settings are below sys.
 func entryRemedy(sys string) string {
 	var commands []string
-	for _, b := range blockers {
-		if value, err := os.ReadFile(sys + "/" + b.file); err == nil && strings.TrimSpace(string(value)) == b.value {
-			commands = append(commands, "`"+b.remedy+"`")
-		}
+	for _, b := range Blockers(sys) {
+		commands = append(commands, "`"+b.Command+"`")
 	}
 	if len(commands) == 0 {
 		return "allow user namespaces (in a container: run it with --security-opt seccomp=unconfined or with more privileges), or let this user use sudo without a password"

@@ -41,6 +41,7 @@ var buildPart = recipe{
 		{"libelf-dev", "objtool of a kernel that is built here"},
 		{"libssl-dev", "scripts/sign-file, certs/extract-cert"},
 		{"pahole", "BTF of modules and kernels"},
+		{"bpftool", "a C header of the types of a kernel of which only the image is there"},
 		{"python3-minimal", "scripts/bpf_doc.py and other scripts of newer kernels"},
 		{"perl-base", "scripts/*.pl"},
 		{"xz-utils", "CONFIG_MODULE_COMPRESS_XZ, tarballs"},

@@ -5,6 +5,7 @@ package toolroot
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -73,11 +74,12 @@ func TestPlace(t *testing.T) {
 func TestEntryRemedy(t *testing.T) {
 	for _, b := range blockers {
 		sys := t.TempDir()
-		require.NoError(t, os.MkdirAll(filepath.Join(sys, filepath.Dir(b.file)), 0o755))
-		require.NoError(t, os.WriteFile(filepath.Join(sys, b.file), []byte(b.value+"\n"), 0o644))
-		assert.Contains(t, entryRemedy(sys), b.remedy)
-		require.NoError(t, os.WriteFile(filepath.Join(sys, b.file), []byte("17\n"), 0o644))
-		assert.NotContains(t, entryRemedy(sys), b.remedy)
+		file := filepath.Join(sys, strings.ReplaceAll(b.name, ".", "/"))
+		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
+		require.NoError(t, os.WriteFile(file, []byte(b.forbids+"\n"), 0o644))
+		assert.Contains(t, entryRemedy(sys), "`sudo sysctl "+b.name+"="+b.allows+"`")
+		require.NoError(t, os.WriteFile(file, []byte(b.allows+"\n"), 0o644))
+		assert.NotContains(t, entryRemedy(sys), b.name)
 	}
 	assert.Contains(t, entryRemedy(t.TempDir()), "sudo")
 }

@@ -6,12 +6,13 @@
  *   warn    a WARN
  *   bug     a BUG, which ends the writer
  *   null    a NULL pointer dereference, which ends the writer
- *   atomic  a schedule() with preemption off
+ *   atomic  a schedule() with bottom halves off, which every kernel counts
+ *           (preempt_disable() counts with CONFIG_PREEMPT_COUNT alone)
  */
+#include <linux/bottom_half.h>
 #include <linux/debugfs.h>
 #include <linux/fs.h>
 #include <linux/module.h>
-#include <linux/preempt.h>
 #include <linux/sched.h>
 #include <linux/uaccess.h>
 
@@ -38,9 +39,9 @@ static noinline void complain_null(void)
 
 static noinline void complain_atomic(void)
 {
-	preempt_disable();
+	local_bh_disable();
 	schedule();
-	preempt_enable();
+	local_bh_enable();
 }
 
 static ssize_t complain_write(struct file *file, const char __user *buf, size_t len, loff_t *ppos)
