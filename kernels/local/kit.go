@@ -94,10 +94,9 @@ func (s *survey) kitVersion(k sums) string {
 }
 
 // fill puts into the empty folder dir what the cache keeps of the kernel.
-func (s *survey) fill(dir string) error {
+func (s *survey) fill(dir string, k sums) error {
 	kit := &kernels.Kit{
 		Release: s.release, Dir: dir, VMLinux: filepath.Join(dir, "vmlinux"), ConfigFile: filepath.Join(dir, "config"),
-		ModulesDir: filepath.Join(dir, "lib/modules", s.release),
 	}
 	defer debug.FreeOSMemory() // an unpacked kernel's worth
 	if err := s.fillImages(kit); err != nil {
@@ -114,25 +113,33 @@ func (s *survey) fill(dir string) error {
 		}
 	}
 	// For when it comes without a modules folder.
-	if err := os.MkdirAll(kit.ModulesDir, 0o755); err != nil {
+	own := ownModules(kit)
+	if err := os.MkdirAll(own, 0o755); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(kit.ModulesDir, "modules.builtin"), kernels.BuiltinList(func(option string) string { return c[option] }), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(own, "modules.builtin"), kernels.BuiltinList(func(option string) string { return c[option] }), 0o644); err != nil {
 		return err
 	}
-	if err := s.bootable(kit); err != nil {
+	if err := s.complete(kit, k); err != nil {
 		return err
 	}
 	return kernels.WriteKitFile(kit)
 }
 
-// complete adds to what the cache keeps what stays where it is.
-func (s *survey) complete(kit *kernels.Kit, k sums) {
+// ownModules is the modules folder that the cache keeps of a kernel.
+func ownModules(kit *kernels.Kit) string { return filepath.Join(kit.Dir, "lib/modules", kit.Release) }
+
+// complete adds to what the cache keeps what stays where it is: elsewhere for
+// everybody who comes with the same image. (The kit.json in the cache tells of
+// the first.)
+func (s *survey) complete(kit *kernels.Kit, k sums) error {
 	kit.Version, kit.Source, kit.Flavour = s.kitVersion(k), ProviderName+":"+s.text, s.flavour
 	kit.HeadersDir, kit.Mounts = s.headersDir, s.mounts
-	if s.modules != "" {
-		kit.ModulesDir = s.modules
+	kit.SourceDir, kit.BuildDir = s.sourceDir, s.buildDir
+	if kit.ModulesDir = s.modules; s.modules == "" {
+		kit.ModulesDir = ownModules(kit)
 	}
+	return s.bootable(kit)
 }
 
 // fillImages copies and unpacks the kernel.
@@ -210,11 +217,7 @@ func (s *survey) fillConfig(kit *kernels.Kit) (config, error) {
 // bootable makes sure that what a guest needs before its agent can speak is
 // there, as a file or built in.
 func (s *survey) bootable(kit *kernels.Kit) error {
-	whole := *kit
-	if s.modules != "" {
-		whole.ModulesDir = s.modules
-	}
-	_, _, err := whole.ModuleFiles("virtio_pci", "virtio_console")
+	_, _, err := kit.ModuleFiles("virtio_pci", "virtio_console")
 	var none *kernels.NoModuleError
 	if !errors.As(err, &none) {
 		return err

@@ -78,8 +78,7 @@ func (p *Provider) look(path string) (s *survey, k sums, err error) {
 	return s, k, err
 }
 
-// entry is the name of the cache entry. It is no kit by itself: the kit's
-// modules and headers lie elsewhere.
+// entry is the name of the cache entry.
 func entry(s *survey, k sums) string { return ProviderName + "-" + s.release + "-" + k.image }
 
 // Get makes the kit of c, which FromPath gave, or finds it in the cache.
@@ -93,7 +92,7 @@ func (p *Provider) Get(ctx context.Context, c kernels.Candidate) (*kernels.Kit, 
 		return nil, s.bad("it changed while it was looked at; run this again when nothing is written to it")
 	}
 	dir, err := p.Store.Make(ctx, kitKind, entry(s, k), func(_ context.Context, dir string) error {
-		if err := s.fill(dir); err != nil {
+		if err := s.fill(dir, k); err != nil {
 			return err
 		}
 		if again, err := s.sums(); err != nil || again != k {
@@ -108,9 +107,8 @@ func (p *Provider) Get(ctx context.Context, c kernels.Candidate) (*kernels.Kit, 
 	if err != nil {
 		return nil, err
 	}
-	if err := s.bootable(kit); err != nil {
+	if err := s.complete(kit, k); err != nil {
 		return nil, err
 	}
-	s.complete(kit, k)
 	return kit, nil
 }
