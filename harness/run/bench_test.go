@@ -17,7 +17,7 @@ import (
 )
 
 // BenchmarkBareFork forks, waits for the agent's answer and ends the guest:
-// nothing else. With the two below it says what of BenchmarkRun in package
+// nothing else. With the one below it says what of BenchmarkRun in package
 // harness is the fork's, what the patch's, and what our looking costs.
 func BenchmarkBareFork(b *testing.B) {
 	bare(b, func(context.Context, *Guest, *patch.Module) {})
