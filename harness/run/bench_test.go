@@ -16,18 +16,18 @@ import (
 	"github.com/switchyard-project/switchyard/harness/patch"
 )
 
-// BenchmarkFork forks, waits for the agent's answer and ends the guest:
-// nothing else. With the two below it says what of BenchmarkRun in package
+// BenchmarkBareFork forks, waits for the agent's answer and ends the guest:
+// nothing else. With the one below it says what of BenchmarkRun in package
 // harness is the fork's, what the patch's, and what our looking costs.
-func BenchmarkFork(b *testing.B) {
-	floor(b, func(context.Context, *Guest, *patch.Module) {})
+func BenchmarkBareFork(b *testing.B) {
+	bare(b, func(context.Context, *Guest, *patch.Module) {})
 }
 
-// BenchmarkFloor is the least that a live patch can cost in a fork: the module
+// BenchmarkBareRun is the least that a live patch can cost in a fork: the module
 // is sent and inserted, switched, disabled and removed, and nobody looks: no
 // watch, no probe, no load, no reading of modules and logs.
-func BenchmarkFloor(b *testing.B) {
-	floor(b, func(ctx context.Context, g *Guest, m *patch.Module) {
+func BenchmarkBareRun(b *testing.B) {
+	bare(b, func(ctx context.Context, g *Guest, m *patch.Module) {
 		inside := filepath.Join(guestModules, m.Name+".ko")
 		file, err := os.Open(m.Path)
 		require.NoError(b, err)
@@ -61,7 +61,7 @@ func settle(b *testing.B, ctx context.Context, g *Guest, name, want string) {
 	}
 }
 
-func floor(b *testing.B, do func(context.Context, *Guest, *patch.Module)) {
+func bare(b *testing.B, do func(context.Context, *Guest, *patch.Module)) {
 	for _, version := range versions {
 		b.Run(version, func(b *testing.B) {
 			y, err := NewYard(Options{Accel: os.Getenv("SWITCHYARD_ACCEL"), QEMU: os.Getenv("SWITCHYARD_QEMU"), VMs: 16})

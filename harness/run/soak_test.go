@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/switchyard-project/switchyard/harness/load"
+	"github.com/switchyard-project/switchyard/harness/report"
 )
 
 // TestSoak forks one snapshot again and again, and applies, checks, reverts
@@ -34,7 +35,8 @@ func TestSoak(t *testing.T) {
 			p.Guest.CPUs, p.Loads = 1, []load.Spec{}
 			names := map[string]int{}
 			var walls []time.Duration
-			var cpu time.Duration
+			var cpu, longest time.Duration
+			var slowest report.Run
 			for i := range n + 1 {
 				p.Dir = filepath.Join(t.TempDir(), strconv.Itoa(i))
 				began := time.Now()
@@ -51,11 +53,20 @@ func TestSoak(t *testing.T) {
 				require.Empty(t, r.Machine.SnapshotFailures)
 				names[r.Machine.Snapshot.Name]++
 				walls = append(walls, time.Since(began))
+				if wall := time.Since(began); wall > longest {
+					longest, slowest = wall, r
+				}
 				cpu += time.Duration(r.Machine.CPUNS)
 				require.NoError(t, os.RemoveAll(p.Dir))
 			}
 			require.Len(t, names, 1, "snapshots that were forked")
 			slices.Sort(walls)
+			for _, step := range slowest.Steps {
+				t.Logf("the longest: %s: %v", step.Name, time.Duration(step.WallNS).Round(time.Millisecond))
+				if step.Name == stepBoot { // less what the start itself took
+					t.Logf("the longest: of it, waiting for its turn (-vms): %v", time.Duration(step.WallNS-slowest.Machine.StartWallNS).Round(time.Millisecond))
+				}
+			}
 			t.Logf("%d of %d right; wall per run: median %v, longest %v; CPU of QEMU per run: %v",
 				len(walls), n, walls[len(walls)/2].Round(time.Millisecond), walls[len(walls)-1].Round(time.Millisecond), (cpu / time.Duration(n)).Round(time.Millisecond))
 		})

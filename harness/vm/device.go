@@ -234,23 +234,34 @@ func (Kernel) KArgs() []string {
 	}
 }
 
-// Incoming has the machine wait for a snapshot's device state, see Ready; or,
-// with a URI, load it at once, with its memory elsewhere if Mapped.
-type Incoming struct {
-	URI    string
-	Mapped bool
-}
+// Incoming has the machine wait for a snapshot's device state, see Ready; with
+// Commands, a file that it reads as if typed at its monitor, it need not wait:
+// that the memory lies elsewhere, no argument can say.
+type Incoming struct{ Commands string }
 
 func (i Incoming) Cmdline() []string {
-	if i.URI == "" {
-		return []string{"-incoming", "defer"}
+	args := []string{"-incoming", "defer"}
+	if i.Commands != "" {
+		args = append(args, "-chardev", "file,id=fork,path=/dev/null,input-path="+strings.ReplaceAll(i.Commands, ",", ",,"), "-mon", "chardev=fork")
 	}
-	var args []string
-	if i.Mapped {
-		args = []string{"-global", "migration.x-ignore-shared=on"}
-	}
-	return append(args, "-incoming", i.URI)
+	return args
 }
+
+// commands load s, by hand.
+func (s *Snapshot) commands(q QEMU) string {
+	text := ""
+	if s.Mapped {
+		text = "migrate_set_capability x-ignore-shared on\n"
+	}
+	text += fmt.Sprintf("migrate_incoming %q\n", streamIn(q, filepath.Join(s.Dir, stateFile)))
+	if s.Paused {
+		text += "cont\n"
+	}
+	return text
+}
+
+// commandsFile is in the folder of a fork.
+const commandsFile = "fork.hmp"
 
 func (Incoming) KArgs() []string { return nil }
 
@@ -320,9 +331,9 @@ func (c Config) hardware(b backends) []Device {
 
 // software is what a machine starts from.
 func (c Config) software(b backends) []Device {
-	if s := c.incoming; s != nil {
+	if c.incoming != nil {
 		if b == byHand {
-			return []Device{Incoming{URI: streamIn(c.QEMU, filepath.Join(s.Dir, stateFile)), Mapped: s.Mapped}}
+			return []Device{Incoming{Commands: filepath.Join(c.Dir, commandsFile)}}
 		}
 		return []Device{Incoming{}}
 	}

@@ -114,6 +114,11 @@ func (m *Machine) openLogs() (err error) {
 	if err := os.WriteFile(filepath.Join(m.cfg.Dir, "cmdline.txt"), []byte(line+"\n"), 0o644); err != nil {
 		return fmt.Errorf("machine's logs: %w", err)
 	}
+	if from := m.cfg.incoming; from != nil {
+		if err := os.WriteFile(filepath.Join(m.cfg.Dir, commandsFile), []byte(from.commands(m.cfg.QEMU)), 0o644); err != nil {
+			return fmt.Errorf("machine's logs: %w", err)
+		}
+	}
 	serial, err := m.log("serial.log", serialHead, serialTail)
 	if err != nil {
 		return err

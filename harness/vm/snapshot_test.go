@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -63,6 +65,36 @@ func fork(t testing.TB, s *Snapshot, cfg Config) *Machine {
 	require.NoError(t, err)
 	t.Cleanup(func() { m.Kill(); <-m.Done(); m.Channel().Close() })
 	return m
+}
+
+// TestForkByHand: the line in a fork's folder starts the same fork from a shell,
+// of a machine saved for good and of one that went on.
+func TestForkByHand(t *testing.T) {
+	s, cfg := template(t, versions[0])
+	m := fork(t, s, cfg)
+	talk(t, m, "here")
+	paused, err := m.Snapshot(t.Context(), t.TempDir())
+	require.NoError(t, err)
+	for _, dir := range []string{m.Dir(), fork(t, paused, cfg).Dir()} {
+		line, err := os.ReadFile(filepath.Join(dir, "cmdline.txt"))
+		require.NoError(t, err)
+		// What the monitor answers goes to a file, and it is told to quit.
+		answers := filepath.Join(dir, "answers")
+		script := strings.Replace(string(line), "path=/dev/null,", "path="+answers+",", 1)
+		require.NotEqual(t, string(line), script)
+		commands, err := os.OpenFile(filepath.Join(dir, commandsFile), os.O_APPEND|os.O_WRONLY, 0)
+		require.NoError(t, err)
+		_, err = commands.WriteString("info status\nquit\n")
+		require.NoError(t, err)
+		require.NoError(t, commands.Close())
+		out, err := exec.CommandContext(t.Context(), "sh", "-c", script).CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		text, err := os.ReadFile(answers)
+		require.NoError(t, err)
+		require.NotContains(t, string(text), "Error")
+		require.NotContains(t, string(text), "unknown command")
+		require.Contains(t, string(text), "VM status:")
+	}
 }
 
 // TestForks forks a saved machine again and again: each fork answers on its
