@@ -19,7 +19,8 @@ import (
 
 const testdata = "../../cases/testdata"
 
-// bench is a builder on the default cache and a kit for each tested kernel.
+// bench is a builder on the default cache and a kit for each tested kernel,
+// which $SWITCHYARD_KERNEL names as it does for the cases.
 func bench(t *testing.T, cache string) (*patch.Builder, []*kernels.Kit) {
 	t.Helper()
 	shared, err := store.Open("")
@@ -27,7 +28,11 @@ func bench(t *testing.T, cache string) (*patch.Builder, []*kernels.Kit) {
 	archive, err := debian.NewArchive(shared, nil)
 	require.NoError(t, err)
 	catalogue := &kernels.Catalogue{Providers: []kernels.Provider{debian.NewProvider(archive)}}
-	found, err := catalogue.Select(t.Context(), "6.1,6.12")
+	selector := os.Getenv("SWITCHYARD_KERNEL")
+	if selector == "" {
+		selector = "6.1,6.12"
+	}
+	found, err := catalogue.Select(t.Context(), selector)
 	require.NoError(t, err)
 	var kits []*kernels.Kit
 	for _, c := range found {

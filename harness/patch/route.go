@@ -63,7 +63,7 @@ func (b *Builder) way(ctx context.Context, s *Source, kit *kernels.Kit) (way, er
 	if err != nil {
 		return way{}, err
 	}
-	return way{RouteBTF, "btf v1\n" + kernel.Key, func(ctx context.Context, out string) error {
+	return way{RouteBTF, "btf v2\n" + kernel.Key, func(ctx context.Context, out string) error {
 		return b.compileBTF(ctx, s, kit, kernel, out)
 	}}, nil
 }
@@ -110,6 +110,9 @@ func ownPaths(log string, s *Source, files []btf.File) string {
 }
 
 func warnings(kit *kernels.Kit, built *btf.Built) (all []string) {
+	if built.NoORC {
+		all = append(all, fmt.Sprintf("the form of %s's unwind tables (ORC) is not known, so the module has none: a task asleep in any of its functions stalls the next transition", kit.Release))
+	}
 	if len(built.Unreliable) > 0 {
 		all = append(all, fmt.Sprintf("the unwinder of %s cannot see through %s: a task asleep in it stalls the next transition", kit.Release, strings.Join(built.Unreliable, ", ")))
 	}

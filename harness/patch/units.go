@@ -30,28 +30,39 @@ func (s *Source) units() (name string, files []string, err error) {
 		}
 		text, where = string(raw), own
 	}
+	type assignment struct {
+		line int
+		text string
+		key  string
+	}
+	var all []assignment
 	lists := map[string][]string{}
-	text = strings.ReplaceAll(text, "\\\n", "  ")
-	for n, line := range strings.Split(text, "\n") {
+	for n, line := range strings.Split(strings.ReplaceAll(text, "\\\n", "  "), "\n") {
 		line = strings.TrimSpace(kbuildComment.ReplaceAllString(line, ""))
 		if line == "" {
 			continue
 		}
 		m := kbuildLine.FindStringSubmatch(line)
-		if m == nil || strings.ContainsAny(m[2], "$(){}") || !(m[1] == "obj-m" || strings.HasSuffix(m[1], "-y") || strings.HasSuffix(m[1], "-objs")) {
-			return "", nil, &InputError{s.Path, fmt.Sprintf("%s:%d: `%s` is for make to read, and without the kernel's headers only lists of files are (obj-m, NAME-y); choose a kernel with headers, or leave %[1]s away: all .c files make one module then", where, n+1, line), nil}
+		if m == nil || strings.ContainsAny(m[2], "$(){}") {
+			return "", nil, s.forMake(where, n+1, line)
 		}
-		key := strings.TrimSuffix(m[1], "-objs")
-		if key != m[1] {
-			key += "-y"
+		key := m[1]
+		if object, ok := strings.CutSuffix(key, "-objs"); ok {
+			key = object + "-y"
 		}
 		lists[key] = append(lists[key], strings.Fields(m[2])...)
+		all = append(all, assignment{n + 1, line, key})
 	}
 	modules := lists["obj-m"]
 	if len(modules) != 1 || !strings.HasSuffix(modules[0], ".o") {
 		return "", nil, &InputError{s.Path, fmt.Sprintf("its %s makes %d modules; one folder makes one module", where, len(modules)), nil}
 	}
 	object := strings.TrimSuffix(modules[0], ".o")
+	for _, a := range all {
+		if a.key != "obj-m" && a.key != object+"-y" {
+			return "", nil, s.forMake(where, a.line, a.text)
+		}
+	}
 	parts := lists[object+"-y"]
 	if len(parts) == 0 {
 		parts = modules
@@ -64,4 +75,9 @@ func (s *Source) units() (name string, files []string, err error) {
 		files = append(files, c)
 	}
 	return moduleName(object), files, nil
+}
+
+// forMake refuses a line of a Kbuild file.
+func (s *Source) forMake(file string, line int, text string) error {
+	return &InputError{s.Path, fmt.Sprintf("%s:%d: `%s` is for make to read, and without the kernel's headers only lists of files are (obj-m, NAME-y); choose a kernel with headers, or leave %[1]s away: all .c files make one module then", file, line, text), nil}
 }

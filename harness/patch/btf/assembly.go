@@ -35,16 +35,6 @@ const (
 	dwarfRSP = 7
 )
 
-// Registers by their ORC numbers, the same in all kernels.
-//
-// Source: arch/x86/include/asm/orc_types.h.
-const (
-	orcUndefined = 0
-	orcPrevSP    = 1
-	orcBP        = 4
-	orcSP        = 5
-)
-
 // assembly rewrites one file.
 type assembly struct {
 	kernel *Kernel
@@ -83,7 +73,7 @@ func (k *Kernel) rewrite(text string) (string, []string) {
 
 func (a *assembly) line(line string) {
 	if m := directive.FindStringSubmatch(line); m != nil {
-		if a.kernel.Image.ORC {
+		if a.kernel.Image.ORCWords != nil {
 			a.cfi(m[1], m[2])
 		}
 		return // no .eh_frame: the kernel has no use for it
@@ -185,32 +175,16 @@ func (a *assembly) cfi(name, args string) {
 
 // entry writes a table entry for the code that follows.
 func (a *assembly) entry(u unwind) {
-	if !u.known && (len(a.unreliable) == 0 || a.unreliable[len(a.unreliable)-1] != a.name) {
+	e, ok := a.kernel.Image.ORCWords.encode(u)
+	if !ok && (len(a.unreliable) == 0 || a.unreliable[len(a.unreliable)-1] != a.name) {
 		a.unreliable = append(a.unreliable, a.name)
 	}
-	a.table(a.label(), a.kernel.Types.ORC.encode(u))
+	a.table(a.label(), e)
 }
 
 func (a *assembly) table(at string, e [3]uint16) {
 	fmt.Fprintf(&a.out, "\t.pushsection .orc_unwind_ip,\"a\"\n\t.long %s - .\n\t.popsection\n", at)
 	fmt.Fprintf(&a.out, "\t.pushsection .orc_unwind,\"a\"\n\t.short %#x, %#x, %#x\n\t.popsection\n", e[0], e[1], e[2])
-}
-
-// encode gives the three 16-bit words of a struct orc_entry. All zero says
-// that nothing is known of the frame.
-func (l ORCLayout) encode(u unwind) [3]uint16 {
-	if !u.known {
-		return [3]uint16{}
-	}
-	sp := uint16(orcSP)
-	if u.register == dwarfRBP {
-		sp = orcBP
-	}
-	bp, at := uint16(orcUndefined), 0
-	if u.saved {
-		bp, at = orcPrevSP, u.rbp
-	}
-	return [3]uint16{uint16(int16(u.offset)), uint16(int16(at)), sp<<l.SPReg | bp<<l.BPReg | l.Call<<l.Type}
 }
 
 // close ends the table of each section, so that the last function's entry

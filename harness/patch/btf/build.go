@@ -37,6 +37,10 @@ type Built struct {
 	// asleep in one of them has no reliable stack, so it stalls the next
 	// transition.
 	Unreliable []string
+	// NoORC says that the module has no unwind tables at all, since the form
+	// of the kernel's could not be learned: any task asleep in it stalls the
+	// next transition.
+	NoORC bool
 }
 
 // Build compiles a job's sources for the kernel. Errors: *Refusal for what the
@@ -56,7 +60,7 @@ func (k *Kernel) Build(ctx context.Context, st *store.Store, tools Tools, kit *k
 		return nil, err
 	}
 	defer remove()
-	b := &builder{kernel: k, kit: kit, root: root, job: job, work: work, st: st}
+	b := &builder{kernel: k, kit: kit, root: root, job: job, work: work, st: st, built: Built{NoORC: k.Image.ORC && k.Image.ORCWords == nil}}
 	if err := b.writeSources(); err != nil {
 		return nil, store.DiskFull(err, st.Dir)
 	}

@@ -36,6 +36,8 @@ type Image struct {
 	ReturnThunks, Retpolines bool
 	// ORC says that stacks are unwound by ORC tables, else by frame pointers.
 	ORC bool
+	// ORCWords is how the tables are written; nil if that could not be learned.
+	ORCWords *ORCWords
 	// ORCHeader is the content of section .orc_header, which names the format
 	// of the tables; empty before 6.4.
 	ORCHeader []byte
@@ -66,6 +68,7 @@ func ReadImage(file *elf.File, release string) (*Image, error) {
 	}
 	if out.ORC {
 		out.ORCHeader = i.section(".orc_header")
+		out.ORCWords = learnORC(i.section(".orc_unwind"), i.section(".orc_unwind_ip"))
 	}
 	if out.Endbr, out.NopMcount, err = i.entries(out.Exports); err != nil {
 		return nil, err

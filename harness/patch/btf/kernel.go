@@ -42,7 +42,7 @@ const (
 	kernelFile = "kernel.json"
 	// format is part of the entries' names: count it up when what is written
 	// here changes.
-	format = "1"
+	format = "2"
 )
 
 // Open reads kit's image, once for each kit: the rest comes from the cache.

@@ -93,7 +93,7 @@ func (k *Kernel) description(name string, o *object) (string, error) {
 			fmt.Fprintf(&b, "\t.quad %#x\n\t.ascii %q\n\t.zero %d\n", e.CRC, s, maxVersionName-len(s))
 		}
 	}
-	if len(k.Image.ORCHeader) > 0 {
+	if k.Image.ORCWords != nil && len(k.Image.ORCHeader) > 0 {
 		b.WriteString("\t.section .orc_header,\"a\"\n")
 		for _, c := range k.Image.ORCHeader {
 			fmt.Fprintf(&b, "\t.byte %#x\n", c)

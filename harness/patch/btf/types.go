@@ -26,8 +26,6 @@ type Types struct {
 	Module ModuleLayout
 	// BugEntry are the members of struct bug_entry in order of offset.
 	BugEntry []string
-	// ORC is struct orc_entry's shape.
-	ORC ORCLayout
 }
 
 // ModuleLayout is what a loader looks at in .gnu.linkonce.this_module, in
@@ -35,16 +33,6 @@ type Types struct {
 type ModuleLayout struct {
 	Size, Name, NameSize, Init, Exit uint64
 	HasExit                          bool // CONFIG_MODULE_UNLOAD
-}
-
-// ORCLayout says how a struct orc_entry is put together.
-type ORCLayout struct {
-	// Call is the type of an ordinary frame: 0 up to 6.3, 2 since 6.4, which
-	// is when the field became three bits wide.
-	Call uint16
-	// SPReg, BPReg, Type are the fields' first bits in the 16 behind the two
-	// offsets.
-	SPReg, BPReg, Type int
 }
 
 // readTypes reads all of spec.
@@ -95,11 +83,8 @@ func readTypes(spec *btf.Spec, exports map[string]Export, questions []string) (*
 	if t.Module, err = moduleLayout(spec); err != nil {
 		return nil, err
 	}
-	if t.BugEntry, err = bugEntry(spec); err != nil {
-		return nil, err
-	}
-	t.ORC, err = orcLayout(spec)
-	return t, err
+	t.BugEntry = bugEntry(spec)
+	return t, nil
 }
 
 // agreed is the prototype of a function that BTF may know several of, one
@@ -153,47 +138,17 @@ func moduleLayout(spec *btf.Spec) (l ModuleLayout, err error) {
 
 // bugEntry gives the members of struct bug_entry, each a directive for the
 // assembler by its size. A kernel without CONFIG_BUG has none.
-func bugEntry(spec *btf.Spec) ([]string, error) {
+func bugEntry(spec *btf.Spec) (names []string) {
 	s, err := structByName(spec, "bug_entry")
 	if err != nil {
-		return nil, nil
+		return nil
 	}
 	members := slices.Clone(s.Members)
 	slices.SortFunc(members, func(a, b btf.Member) int { return int(a.Offset) - int(b.Offset) })
-	var names []string
 	for _, m := range members {
 		names = append(names, m.Name)
 	}
-	return names, nil
-}
-
-// orcLayout reads where the bit fields are. Without ORC there is no struct.
-func orcLayout(spec *btf.Spec) (l ORCLayout, err error) {
-	s, err := structByName(spec, "orc_entry")
-	if err != nil {
-		return l, nil
-	}
-	if s.Size != 6 {
-		return l, fmt.Errorf("struct orc_entry of the image has %d bytes; only the form of 6 is known", s.Size)
-	}
-	for _, m := range s.Members {
-		bit := int(m.Offset) - 32
-		switch m.Name {
-		case "sp_reg":
-			l.SPReg = bit
-		case "bp_reg":
-			l.BPReg = bit
-		case "type":
-			l.Type = bit
-			if m.BitfieldSize == 3 {
-				l.Call = 2
-			}
-		}
-	}
-	if l.Type == 0 {
-		return l, fmt.Errorf("struct orc_entry of the image has no type")
-	}
-	return l, nil
+	return names
 }
 
 // facts answers questions.
