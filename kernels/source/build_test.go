@@ -151,7 +151,7 @@ func TestBadInput(t *testing.T) {
 		"wrong checksum":           {Spec{Tarball: forged}, "its SHA-256 is"},
 		"label":                    {Spec{Tree: good, Label: "a b/c"}, "letters, digits"},
 		"label too long":           {Spec{Tree: good, Label: strings.Repeat("x", 33)}, "up to 32"},
-		"no such fragment":         {Spec{Tree: good, Fragments: []string{"nonsense"}}, "none of ours has that name: debug"},
+		"no such fragment":         {Spec{Tree: good, Fragments: []string{"nonsense"}}, "none of ours has that name: conntrack, debug"},
 		"fragment is no config":    {Spec{Tree: good, Fragments: []string{file("x", "hello\n")}}, "is no option"},
 		"empty fragment":           {Spec{Tree: good, Fragments: []string{file("x", "# nothing\n")}}, "sets no option"},
 		"config is no config":      {Spec{Tree: good, Config: file("x", "root:x:0:0\n")}, "no kernel config"},
