@@ -66,7 +66,7 @@ func (p *Provider) build(ctx context.Context, s Spec) (*kernels.Kit, error) {
 	}
 	pl.setKey()
 	if k, ok := p.made(pl); ok {
-		return k, nil
+		return p.withSource(ctx, pl, k)
 	}
 	unlock, err := p.lock(ctx, pl)
 	if err != nil {
@@ -74,7 +74,7 @@ func (p *Provider) build(ctx context.Context, s Spec) (*kernels.Kit, error) {
 	}
 	defer unlock()
 	if k, ok := p.made(pl); ok { // by the process that held the lock
-		return k, nil
+		return p.withSource(ctx, pl, k)
 	}
 	b := &build{p: p, plan: pl, root: root, dir: p.Store.Path(store.Builds, pl.key)}
 	k, err := b.run(ctx)
@@ -95,13 +95,14 @@ func (p *Provider) made(pl *plan) (*kernels.Kit, bool) {
 		return nil, false
 	}
 	k, err := readBuilt(found[0])
-	if err != nil {
-		return nil, false
-	}
-	if _, err := os.Stat(k.SourceDir); err != nil {
-		return nil, false
-	}
-	return k.Kit, true
+	return k.Kit, err == nil
+}
+
+// withSource makes sure that a kit's source tree is in the cache, from where it
+// may have been pruned.
+func (p *Provider) withSource(ctx context.Context, pl *plan, k *kernels.Kit) (*kernels.Kit, error) {
+	_, err := p.unpacked(ctx, pl.origin)
+	return k, err
 }
 
 // run takes the build from wherever it was to its end.
@@ -123,6 +124,9 @@ func (b *build) run(ctx context.Context) (*kernels.Kit, error) {
 		return nil, err
 	}
 	defer b.log.Close()
+	if err := b.writeTicket(); err != nil {
+		return nil, err
+	}
 	b.meter = &meter{what: b.plan.what(), file: filepath.Join(b.dir, progressFile), tell: b.p.Objects}
 	if err := b.prepare(ctx); err != nil {
 		return nil, err
@@ -197,19 +201,33 @@ func (b *build) prepare(ctx context.Context) error {
 	if err := b.configure(ctx, fresh); err != nil {
 		return err
 	}
-	if r, ok := b.relative(filepath.Join(fresh, ".config")); ok {
+	if err := b.begin(ctx, fresh); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(b.dir, configured), nil, 0o644)
+}
+
+// begin makes the build folder out of what was built before, if anything was,
+// and the folder fresh, which has the config.
+func (b *build) begin(ctx context.Context, fresh string) error {
+	started, err := b.inherit(ctx)
+	if err != nil {
+		return err
+	}
+	if started {
+		b.say("starting from the objects of a build that did not come to its end")
+	} else if r, ok := b.relative(filepath.Join(fresh, ".config")); ok {
 		b.say("starting from the objects of " + r.Release)
 		if err := copyFolder(ctx, r.BuildDir, b.out()); err != nil {
 			return err
 		}
-		if err := replaceFile(filepath.Join(fresh, ".config"), filepath.Join(b.out(), ".config")); err != nil {
-			return err
-		}
-		guard.RemoveAll(fresh)
-	} else if err := os.Rename(fresh, b.out()); err != nil {
-		return err
+		started = true
 	}
-	return os.WriteFile(filepath.Join(b.dir, configured), nil, 0o644)
+	if !started {
+		return os.Rename(fresh, b.out())
+	}
+	defer guard.RemoveAll(fresh)
+	return replaceFile(filepath.Join(fresh, ".config"), filepath.Join(b.out(), ".config"))
 }
 
 func replaceFile(from, to string) error {

@@ -151,7 +151,7 @@ func TestBadInput(t *testing.T) {
 		"wrong checksum":           {Spec{Tarball: forged}, "its SHA-256 is"},
 		"label":                    {Spec{Tree: good, Label: "a b/c"}, "letters, digits"},
 		"label too long":           {Spec{Tree: good, Label: strings.Repeat("x", 33)}, "up to 32"},
-		"no such fragment":         {Spec{Tree: good, Fragments: []string{"nonsense"}}, "none of ours has that name: debug"},
+		"no such fragment":         {Spec{Tree: good, Fragments: []string{"nonsense"}}, "none of ours has that name: conntrack, debug"},
 		"fragment is no config":    {Spec{Tree: good, Fragments: []string{file("x", "hello\n")}}, "is no option"},
 		"empty fragment":           {Spec{Tree: good, Fragments: []string{file("x", "# nothing\n")}}, "sets no option"},
 		"config is no config":      {Spec{Tree: good, Config: file("x", "root:x:0:0\n")}, "no kernel config"},
@@ -174,7 +174,9 @@ func TestBadInput(t *testing.T) {
 
 func TestTreeThatDoesNotBuild(t *testing.T) {
 	p, _ := provider(t)
-	tree := plant(t, map[string]string{"fs/namei.c": "int namei = nothing;\n"})
+	// Objects do not depend on the config here: see TestRelative.
+	tree := plant(t, map[string]string{"fs/namei.c": "int namei = nothing;\n",
+		"Makefile": strings.Replace(tinyTree["Makefile"], "$(O)/%.o: $(S)/%.c $(O)/.config", "$(O)/%.o: $(S)/%.c", 1)})
 	_, err := p.Build(t.Context(), Spec{Tree: tree, Label: "bad"})
 	var broken *BuildError
 	require.ErrorAs(t, err, &broken)
@@ -183,6 +185,27 @@ func TestTreeThatDoesNotBuild(t *testing.T) {
 	require.NoError(t, err)
 	assert.Contains(t, string(log), "CC      fs/namei.o")
 	assert.Contains(t, broken.Error(), "kernel 6.6.99+bad")
+
+	// The tree is mended, and what was built of it is not built again.
+	object := filepath.Join(filepath.Dir(broken.Log), "out/init/main.o")
+	before, err := os.Stat(object)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(tree+"/fs/namei.c", []byte("int namei = 4;\n"), 0o644))
+	k, err := p.Build(t.Context(), Spec{Tree: tree, Label: "bad"})
+	require.NoError(t, err)
+	after, err := os.Stat(k.BuildDir + "/init/main.o")
+	require.NoError(t, err)
+	assert.Equal(t, before.ModTime(), after.ModTime())
+	left, err := os.ReadDir(filepath.Join(p.Store.Dir, "builds"))
+	require.NoError(t, err)
+	assert.Empty(t, left, "the build that failed is not left behind")
+
+	// A source tree that was pruned comes back.
+	require.NoError(t, os.RemoveAll(k.SourceDir))
+	again, err := p.Build(t.Context(), Spec{Tree: tree, Label: "bad"})
+	require.NoError(t, err)
+	assert.Equal(t, k, again)
+	assert.FileExists(t, k.SourceDir+"/fs/namei.c")
 }
 
 func TestFirstComplaint(t *testing.T) {

@@ -26,10 +26,7 @@ func (b *build) relative(config string) (best builtKit, ok bool) {
 	if err != nil {
 		return best, false
 	}
-	trees := map[string]bool{filepath.Base(b.source): true}
-	if before, err := os.ReadFile(filepath.Join(b.source, previousFile)); err == nil {
-		trees[string(before)] = true
-	}
+	trees := b.relatedTrees()
 	least := maxDifferences + 1
 	for _, k := range kits {
 		if !trees[filepath.Base(k.SourceDir)] || k.Record.Compiler != b.plan.compiler || !b.p.Store.Has(kitKind, filepath.Base(k.Dir)) {

@@ -53,22 +53,28 @@ func (p *Provider) tree(ctx context.Context, dir string) (*origin, error) {
 const previousFile = ".switchyard-previous"
 
 // previous is the newest copy of the tree at place that a kernel was built
-// from, "" if there is none.
+// from, or was to be, "" if there is none.
 func (p *Provider) previous(place string) string {
 	kits, err := p.kits()
 	if err != nil {
 		return ""
 	}
-	var newest builtKit
+	var name string
+	var made time.Time
 	for _, k := range kits {
-		if k.Source == ProviderName+":"+place && (newest.Kit == nil || k.Record.Made.After(newest.Record.Made)) {
-			newest = k
+		if k.Source == ProviderName+":"+place && k.Record.Made.After(made) {
+			name, made = filepath.Base(k.SourceDir), k.Record.Made
 		}
 	}
-	if newest.Kit == nil || p.Store.Check(sourceKind, filepath.Base(newest.SourceDir)) != nil {
+	for _, l := range p.leftovers(place) {
+		if l.Begun.After(made) {
+			name, made = l.Source, l.Begun
+		}
+	}
+	if name == "" || p.Store.Check(sourceKind, name) != nil {
 		return ""
 	}
-	return newest.SourceDir
+	return p.Store.Path(sourceKind, name)
 }
 
 // identify lists a tree's files and gives a hash of their content. Where git
