@@ -101,10 +101,10 @@ var facts = []fact{
 		source: "kernel: Documentation/livepatch/system-state.rst, merged for 5.5"},
 	{name: TargetReload, means: "a module can be unloaded and loaded again under a patch that has klp relocations for it; before, its insmod fails with \"Skipping invalid relocation target\"", since: "6.3", config: live,
 		source: "kernel: commit 0c05e7bd2d01 (livepatch,x86: Clear relocation targets on a module removal); dynup/kpatch issue 1348"},
-	{name: CondReschedSwitching, means: "a kthread that only ever calls cond_resched() switches there", since: "6.4", until: "6.16", config: live,
+	{name: CondReschedSwitching, means: "a kthread that only ever calls cond_resched() switches there", since: "6.4", until: "6.15", config: live,
 		source: "kernel: commit e3ff7c609f39 (livepatch,sched: Add livepatch task switching to cond_resched()), undone by the source of schedule-switching"},
-	{name: ScheduleSwitching, means: "a task that may be frozen switches in __schedule()", since: "6.17", config: live,
-		source: "kernel: commit 676e8cf70cb0 (sched,livepatch: Untangle cond_resched() and live-patching)"},
+	{name: ScheduleSwitching, means: "a task that may be frozen switches in __schedule()", since: "6.16", config: live,
+		source: "kernel: commit 676e8cf70cb0 (sched,livepatch: Untangle cond_resched() and live-patching); Debian's 6.16.12-1~bpo13+1 has it, by its callers of __klp_sched_try_switch()"},
 	{name: ReliableStacks, means: "the consistency model works: without, the core warns at load and only tasks that leave the kernel switch", since: "4.12",
 		config: []option{set("CONFIG_HAVE_RELIABLE_STACKTRACE"), set("CONFIG_STACKTRACE")},
 		source: "kernel: Documentation/livepatch/reliable-stacktrace.rst; the config decides"},
@@ -123,7 +123,7 @@ var facts = []fact{
 	{name: PreemptLazy, means: "unless told otherwise, the kernel is preempted anywhere, for fair tasks at the tick only", since: "6.13",
 		config: []option{set("CONFIG_PREEMPT_LAZY")}, source: "kernel: kernel/Kconfig.preempt, PREEMPT_LAZY; the config decides"},
 	{name: SlowDynamicPreemptTCG, means: "with 2 vCPUs under TCG a transition takes 2 to 100 s, since PREEMPT_DYNAMIC pokes 509 cond_resched sites anew: start it with 1",
-		since: "6.4", until: "6.16",
+		since: "6.4", until: "6.15",
 		config: []option{set("CONFIG_LIVEPATCH"), set("CONFIG_PREEMPT_DYNAMIC"), set("CONFIG_HAVE_PREEMPT_DYNAMIC_CALL")},
 		source: measured + "Debian's 6.12 cloud-amd64, QEMU 7.2 and 10; the range is that of cond-resched-switching, whose sched_dynamic_klp_enable() does the poking"},
 	{name: NoHzFull, means: "nohz_full= leaves CPUs without a tick while one task runs there",
@@ -227,12 +227,17 @@ func options() map[string]bool {
 }
 
 // Knows says whether the table can tell if the kernel has a capability: of a
-// kit without a config it cannot, where the config decides.
+// kit without a config it cannot, where the config decides, and of one whose
+// config was deduced only where the image shows all that decides.
 func (k *Kit) Knows(c Capability) bool {
-	if k.ConfigFile != "" {
+	if k.ConfigFile != "" && !k.ConfigDeduced {
 		return true
 	}
-	return !slices.ContainsFunc(facts, func(f fact) bool { return f.name == c && len(f.config) > 0 })
+	return !slices.ContainsFunc(facts, func(f fact) bool {
+		return f.name == c && slices.ContainsFunc(f.config, func(o option) bool {
+			return k.ConfigFile == "" || !slices.ContainsFunc(o.names, shows)
+		})
+	})
 }
 
 func (f fact) holds(k *Kit, value func(option string) string) bool {

@@ -311,11 +311,11 @@ func tidy(all []Candidate) []Candidate {
 
 // unique keeps the first of each kernel; it is cached if any of them is.
 func unique(all []Candidate) []Candidate {
-	type key struct{ provider, release, version string }
+	type key struct{ provider, release, version, path string }
 	at := map[key]int{}
 	var kept []Candidate
 	for _, c := range all {
-		k := key{c.Provider, c.Release, c.Version}
+		k := key{c.Provider, c.Release, c.Version, c.Path}
 		i, ok := at[k]
 		if !ok {
 			at[k] = len(kept)

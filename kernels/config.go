@@ -55,10 +55,10 @@ func (k *Kit) configValues(wanted map[string]bool) map[string]string {
 	return values
 }
 
-// ConfigSHA256 is the SHA-256 of the .config file in hex, "" for a kit without
-// one.
+// ConfigSHA256 is the SHA-256 of the kernel's own .config in hex, "" for a kit
+// without one.
 func (k *Kit) ConfigSHA256() (string, error) {
-	if k.ConfigFile == "" {
+	if k.ConfigFile == "" || k.ConfigDeduced {
 		return "", nil
 	}
 	text, err := os.ReadFile(k.ConfigFile)

@@ -32,6 +32,9 @@ type Kit struct {
 	// ConfigFile is the kernel's .config, SystemMap its symbol table; either
 	// may be "".
 	ConfigFile, SystemMap string
+	// ConfigDeduced says that ConfigFile is not the kernel's own but holds what
+	// its image shows: see DeduceConfig.
+	ConfigDeduced bool `json:",omitempty"`
 	// ModulesDir is the folder lib/modules/RELEASE.
 	ModulesDir string
 	// HeadersDir is the folder to build external modules against, as a path

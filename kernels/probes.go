@@ -53,13 +53,13 @@ var probes = map[Capability]probe{
 	BTF:           {look: sectionOf(".BTF")},
 
 	ModVersions:       {look: sectionOf("__kcrctab")},
-	SignedModulesOnly: {look: says("/sys/module/module/parameters/sig_enforce", "Y")},
+	SignedModulesOnly: {look: enforcesSignatures},
 	CompressedModules: {look: compressed},
 	SelftestModules:   {look: moduleOf("test_klp_livepatch")},
 	VirtioModules:     {look: loaded("virtio_console")},
 	PVPanic:           {look: drivesPVPanic},
-	VMGenID:           {look: symbolOrModule("vmgenid_notify", "vmgenid")},
-	NineP:             {look: symbolOrModule("p9_client_create", "9pnet")},
+	VMGenID:           {look: symbolOrModule("vmgenid_", "vmgenid")},
+	NineP:             {look: symbolOrModule("p9_client_", "9pnet")},
 	Lockdep:           {look: fileOf("/proc/lockdep")},
 	KASAN:             {look: symbolOf("kasan_report")},
 	Clang:             {look: says("/proc/version", "clang version")},
@@ -81,6 +81,16 @@ func patchFile(path string) look {
 }
 
 func fileOf(path string) look { return func(e *Evidence) (bool, string, error) { return e.has(path) } }
+
+// enforcesSignatures reads a switch that kernels without module signatures do
+// not have.
+func enforcesSignatures(e *Evidence) (bool, string, error) {
+	const path = "/sys/module/module/parameters/sig_enforce"
+	if has, what, err := e.has(path); !has {
+		return false, what, err
+	}
+	return says(path, "Y")(e)
+}
 
 // says wants text in a file that every kernel has.
 func says(path, text string) look {
@@ -128,11 +138,12 @@ func loaded(name string) look {
 	}
 }
 
-// symbolOrModule is for what may be built in or be a module.
-func symbolOrModule(symbol, module string) look {
+// symbolOrModule is for what may be built in, with symbols that begin with
+// prefix, or be a module.
+func symbolOrModule(prefix, module string) look {
 	return func(e *Evidence) (bool, string, error) {
-		if e.Symbols.Has(symbol) {
-			return true, symbol + " is in kallsyms", nil
+		if name := e.Symbols.first(prefix); name != "" {
+			return true, name + " is in kallsyms", nil
 		}
 		return e.module(module)
 	}

@@ -62,6 +62,16 @@ func ReadSymbols(r io.Reader) (*Symbols, error) {
 // Has says whether there is a symbol of that name.
 func (s *Symbols) Has(name string) bool { return len(s.byName[name]) > 0 }
 
+// first is the first symbol whose name begins with prefix, "" if there is none.
+func (s *Symbols) first(prefix string) string {
+	for _, sym := range s.byAddr {
+		if strings.HasPrefix(sym.name, prefix) {
+			return sym.name
+		}
+	}
+	return ""
+}
+
 // addrs are the addresses of all symbols called name.
 func (s *Symbols) addrs(name string) (all []uint64) {
 	for _, i := range s.byName[name] {

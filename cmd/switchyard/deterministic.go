@@ -18,6 +18,7 @@ import (
 
 // seedFlags are the flags of deterministic runs.
 type seedFlags struct {
+	recordFlag
 	deterministic bool
 	seed          int64
 	seeds         int
@@ -31,12 +32,19 @@ func (f *seedFlags) register(cmd *cobra.Command) {
 	cmd.Flags().Int64Var(&f.seed, "seed", 0, "what a deterministic run is varied by; the first one of -seeds")
 	cmd.Flags().IntVar(&f.seeds, "seeds", 0, "try this many seeds, and show the verdicts they come to, the rarest first")
 	cmd.Example += "\n" + seedExamples
+	f.recordFlag.register(cmd)
 }
 
 func (f *seedFlags) check(cmd *cobra.Command, m *machineFlags) error {
 	if cmd.Flags().Changed("seeds") {
 		if f.seeds < 1 {
 			return usageError{fmt.Errorf("-seeds %d: must be at least 1", f.seeds)}
+		}
+		f.deterministic = true
+	}
+	if f.record {
+		if f.seeds > 0 {
+			return usageError{errors.New("-record is for one run, not for -seeds: record the seed that they show")}
 		}
 		f.deterministic = true
 	}
@@ -63,6 +71,9 @@ func (f *seedFlags) words(seed int64) []string {
 
 // one carries out a plan.
 func (f *seedFlags) one(ctx context.Context, y *run.Yard, p run.Plan) (report.Run, error) {
+	if f.record {
+		return y.Record(ctx, p, f.seed)
+	}
 	if f.deterministic {
 		return y.Deterministic(ctx, p, f.seed)
 	}

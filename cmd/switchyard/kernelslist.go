@@ -30,6 +30,8 @@ type listedKernel struct {
 	Cached  bool   `json:"cached"`
 	// FromSource: built here, or to be built.
 	FromSource bool `json:"from_source"`
+	// AtHand: a kernel of this machine's own files.
+	AtHand bool `json:"at_hand"`
 	// Bytes is the size of what is to be fetched, CachedBytes what the kit
 	// takes of the disk.
 	Bytes       int64 `json:"bytes"`
@@ -116,7 +118,7 @@ func describe(found []kernels.Candidate) []listedKernel {
 	listed := make([]listedKernel, 0, len(found))
 	for _, c := range found {
 		l := listedKernel{Release: c.Release, Version: c.Version, Source: c.Source, Flavour: c.Flavour,
-			Label: c.Label, Cached: c.Cached, FromSource: c.FromSource, Bytes: c.Bytes, HasHeaders: c.HasHeaders, BackEnds: []string{}}
+			Label: c.Label, Cached: c.Cached, FromSource: c.FromSource, AtHand: c.Path != "", Bytes: c.Bytes, HasHeaders: c.HasHeaders, BackEnds: []string{}}
 		if c.HasHeaders {
 			l.BackEnds = append(l.BackEnds, "kbuild")
 		}
@@ -144,20 +146,24 @@ func printKernels(w io.Writer, listed []listedKernel, more int) {
 	t.Style().Options = table.OptionsNoBordersAndSeparators
 	t.SetColumnConfigs([]table.ColumnConfig{{Number: 4, Align: text.AlignRight, AlignHeader: text.AlignRight}})
 	t.AppendHeader(table.Row{"release", "version", "source", "size", "back ends"})
-	maybe := false
+	maybe, get := false, false
 	for _, l := range listed {
 		ends := strings.Join(l.BackEnds, " ")
 		for _, m := range l.MaybeBackEnds {
 			ends = strings.TrimSpace(ends + " " + m + "?")
 			maybe = true
 		}
+		get = get || strings.HasPrefix(l.size(), "get")
 		// The packaging of a version stands in the release mostly.
 		version, _, _ := strings.Cut(l.Version, "-")
 		t.AppendRow(table.Row{l.name(), version, shortSource(l.Source), l.size(), ends})
 	}
 	t.Render()
+	if get {
+		fmt.Fprintln(w, "get: to be fetched")
+	}
 	if maybe {
-		fmt.Fprintln(w, "get: to be downloaded; btf?: if its image has BTF, which shows once it is here")
+		fmt.Fprintln(w, "btf?: if its image has BTF, which shows once it is in the cache")
 	}
 	if more > 0 {
 		fmt.Fprintf(w, "%d more, older releases of these series: `switchyard kernels list -all`\n", more)
@@ -191,6 +197,8 @@ func (l listedKernel) size() string {
 	switch {
 	case l.FromSource && !l.Cached:
 		return "to build"
+	case l.AtHand && !l.Cached:
+		return "at hand"
 	case l.Cached && l.CachedBytes > 0:
 		return humanize.Bytes(uint64(l.CachedBytes))
 	case l.Cached:

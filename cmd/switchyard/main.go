@@ -117,6 +117,6 @@ func newRoot() *cobra.Command {
 	}
 	root.SetHelpTemplate(helpTemplate)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(runCommand(), kernelsCommand(), patchCommand(), shellCommand(), matrixCommand(), reportCommand(), doctorCommand(), cacheCommand())
+	root.AddCommand(runCommand(), reproCommand(), kernelsCommand(), patchCommand(), shellCommand(), matrixCommand(), reportCommand(), doctorCommand(), cacheCommand())
 	return root
 }

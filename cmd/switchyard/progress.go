@@ -95,7 +95,7 @@ func (s *screen) objects(what string, done, total int64) {
 			mpb.AppendDecorators(decor.CountersNoUnit("%d of %d objects"), decor.Percentage(decor.WC{W: 5}), decor.Elapsed(decor.ET_STYLE_GO, decor.WC{W: 8})))
 		s.bars[what] = bar
 	}
-	bar.SetTotal(total, false) // linking follows the last object
+	bar.SetTotal(total, done >= total)
 	bar.SetCurrent(done)
 }
 

@@ -102,7 +102,7 @@ stacked in order.`,
 	f.machineFlags.register(cmd)
 	f.seedFlags.register(cmd)
 	f.futuresFlag.register(cmd)
-	cmd.Flags().StringVar(&f.kernel, "kernel", "6.1,6.12", "kernels: a version, an exact release, a comma list, all, lts")
+	cmd.Flags().StringVar(&f.kernel, "kernel", "6.1,6.12", "kernels: a version, an exact release, all, lts, host, a path; or a comma list")
 	cmd.Flags().StringVar(&f.load, "load", "", "loads, as name[=N],…, or none (default: by the patched object); there are "+strings.Join(load.Names(), ", "))
 	cmd.Flags().StringArrayVar(&f.with, "with", nil, "module to load before the patch: a folder, a .c file or a .ko; may be repeated")
 	cmd.Flags().DurationVar(&f.stallAfter, "stall-after", run.DefaultStallAfter, "guest time after which a transition counts as stalled")
@@ -209,7 +209,7 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 	}
 	asExpected := err == nil && !slices.ContainsFunc(r.Runs, func(run report.Run) bool { return !run.AsExpected() })
 	switch {
-	case asExpected && f.artifacts == "":
+	case asExpected && f.artifacts == "" && !f.record:
 		drop()
 		for i := range r.Runs {
 			r.Runs[i].Artifacts.Dir = ""
@@ -242,7 +242,7 @@ func (f *runFlags) runAll(ctx context.Context, y *run.Yard, scr *screen, cmd *co
 		all.Go(func() {
 			p := f.plan(cmd, c, in)
 			p.Dir = p.DirFor(dir)
-			p.Step = func(what string) { scr.step(c.Release, what) }
+			p.Step = func(what string) { scr.step(c.FileName(), what) }
 			results[i], errs[i] = f.one(ctx, y, p)
 			if errs[i] != nil && results[i].Booted() {
 				errs[i] = fmt.Errorf("%s: %w; evidence: %s", c.Release, errs[i], p.Dir)
@@ -294,6 +294,10 @@ func again(cmd *cobra.Command, selector string, more ...string) string {
 	cmd.Flags().Visit(func(flag *pflag.Flag) {
 		switch flag.Name {
 		case "kernel", "artifacts", "format", "vms", "deterministic", "seed", "seeds":
+			return
+		}
+		if flag.Value.String() == "true" && flag.NoOptDefVal == "true" { // -cold
+			words = append(words, "-"+flag.Name)
 			return
 		}
 		values := []string{flag.Value.String()}

@@ -220,6 +220,8 @@ type LogReport struct {
 // Artifacts says where the evidence lies.
 type Artifacts struct {
 	Dir string `json:"dir"`
+	// Recording is the file in Dir that `switchyard repro` replays the run by.
+	Recording string `json:"recording,omitempty"`
 }
 
 // Step is one step of the run's pipeline and its wall time.

@@ -25,6 +25,9 @@ func (r Report) WriteTable(w io.Writer) {
 	t.Render()
 	for _, run := range r.Runs {
 		run.writeFutures(w)
+		if run.Artifacts.Recording != "" {
+			fmt.Fprintf(w, "\n%s: recorded; to replay: switchyard repro %s\n", run.Kernel.Release, run.Artifacts.Dir)
+		}
 		for _, warning := range run.Warnings {
 			fmt.Fprintf(w, "\n%s: %s\n", run.Kernel.Release, oneLine(warning))
 		}

@@ -31,7 +31,7 @@ func (y *Yard) Deterministic(ctx context.Context, p Plan, seed int64) (report.Ru
 	began := time.Now()
 	err := x.prepare(ctx)
 	if err == nil {
-		err = x.rehearse(ctx, seed)
+		err = x.rehearse(ctx, seed, x.forkMailbox)
 	}
 	return x.finished(began), store.DiskFull(err, p.Dir)
 }
@@ -52,9 +52,9 @@ func (x *execution) finished(began time.Time) report.Run {
 	return x.result
 }
 
-// rehearse forks a guest, has it carry out the plan, and judges what it said.
-// The kit and the modules are there already.
-func (x *execution) rehearse(ctx context.Context, seed int64) error {
+// rehearse has start give a guest with the plan in its mailbox, waits for its
+// end, and judges what it said. The kit and the modules are there already.
+func (x *execution) rehearse(ctx context.Context, seed int64, start func(context.Context, *mailbox.Plan, int) error) error {
 	plan, err := x.mailboxPlan(seed)
 	if err != nil {
 		return err
@@ -68,7 +68,7 @@ func (x *execution) rehearse(ctx context.Context, seed int64) error {
 		return err
 	}
 	defer release()
-	err = x.step(stepBoot, func() error { return x.forkMailbox(ctx, plan, shift) })
+	err = x.step(stepBoot, func() error { return start(ctx, plan, shift) })
 	if err == nil {
 		err = x.step(stepCarryOut, func() error { return x.attend(ctx) })
 	}
@@ -156,6 +156,11 @@ func (x *execution) goOn(ctx context.Context, s *Snapshot, machine vm.Config) er
 		m.End(err)
 		return errors.Join(err, m.Wait())
 	}
+	return x.takeGuest(m, machine, began, Origin{Start: StartFork, Snapshot: filepath.Base(s.Dir), Age: began.Sub(s.SavedAt)})
+}
+
+// takeGuest makes m, which began then, the guest of the run.
+func (x *execution) takeGuest(m *vm.Machine, machine vm.Config, began time.Time, origin Origin) error {
 	g, err := newGuest(GuestConfig{Kit: x.kit}, machine)
 	if err != nil {
 		m.Kill()
@@ -165,7 +170,7 @@ func (x *execution) goOn(ctx context.Context, s *Snapshot, machine vm.Config) er
 	g.Machine, x.guest = m, g
 	g.StartWall = time.Since(began)
 	g.StartCPU, _ = m.Usage()
-	g.Origin = Origin{Start: StartFork, Snapshot: filepath.Base(s.Dir), Age: began.Sub(s.SavedAt)}
+	g.Origin = origin
 	return nil
 }
 

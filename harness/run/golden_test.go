@@ -3,7 +3,9 @@
 package run
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -11,7 +13,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/switchyard-project/switchyard/harness/observe"
 	"github.com/switchyard-project/switchyard/harness/vm"
+	"github.com/switchyard-project/switchyard/kernels"
 )
 
 // oldClock makes the guest believe that it is another year. What was saved so
@@ -51,6 +55,7 @@ func TestGoldenForks(t *testing.T) {
 					require.False(t, numbers[string(number)], "two forks drew the same random number")
 					numbers[string(number)] = true
 					checkClocks(t, g)
+					checkGeneration(t, g)
 
 					dir := entry(t, cache)
 					if first == "" {
@@ -72,6 +77,27 @@ func TestGoldenForks(t *testing.T) {
 			require.Less(t, forkWall, bootWall/4)
 		})
 	}
+}
+
+// checkGeneration: the kernel itself noticed that it is a copy, where it can;
+// the others have only the agent's word.
+func checkGeneration(t *testing.T, g *Guest) {
+	t.Helper()
+	const noticed = "crng reseeded due to virtual machine fork" // drivers/char/random.c
+	found := func() bool {
+		return slices.ContainsFunc(g.Timeline(), func(e observe.Event) bool {
+			return e.KernelLog != nil && strings.Contains(e.KernelLog.Text, noticed)
+		})
+	}
+	if g.Kit.Can(kernels.VMGenID) { // by a work queue, in its own time
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		err := g.rec.wait(ctx, 0, func(observe.Event) (bool, error) { return found(), nil })
+		require.NoError(t, err, "the kernel did not notice")
+		return
+	}
+	require.NoError(t, g.Fence(t.Context()))
+	require.False(t, found())
 }
 
 // checkClocks: the wall clock is the host's, the monotonic one goes on from the

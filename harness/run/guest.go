@@ -133,6 +133,7 @@ func (y *Yard) machine(ctx context.Context, cfg GuestConfig) (vm.Config, error) 
 		Append:  cfg.kernelArgs(),
 		Dir:     cfg.Dir,
 		Silence: cfg.Silence, Deadline: cfg.Deadline,
+		Generation: cfg.Kit.Can(kernels.VMGenID),
 	}
 	if machine.CPUs == 0 {
 		machine.CPUs = defaultCPUs(cfg.Kit, accel)

@@ -5,6 +5,7 @@ package run
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -118,7 +119,12 @@ func makeMailboxGolden(ctx context.Context, dir string, kit *kernels.Kit, machin
 		}
 		return err
 	}
-	if err := isReady(filepath.Join(boot, resultsFile), kit); err != nil {
+	said, err := os.Open(filepath.Join(boot, resultsFile))
+	if err != nil {
+		return err
+	}
+	defer said.Close()
+	if err := isReady(said, kit); err != nil {
 		return fmt.Errorf("%w; its last lines: %s", err, m.Serial().Tail(10))
 	}
 	if _, err := m.Save(ctx); err != nil {
@@ -132,15 +138,10 @@ func makeMailboxGolden(ctx context.Context, dir string, kit *kernels.Kit, machin
 	return log.Close()
 }
 
-// isReady looks whether the guest stands still because it is ready.
-func isReady(file string, kit *kernels.Kit) error {
-	f, err := os.Open(file)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
+// isReady looks whether a guest is ready by what it said so far.
+func isReady(said io.Reader, kit *kernels.Kit) error {
 	var ready *mailbox.Ready
-	err = mailbox.Read(f, func(e mailbox.Entry) error {
+	err := mailbox.Read(said, func(e mailbox.Entry) error {
 		if e.Result != nil && e.Result.Ready != nil {
 			ready = e.Result.Ready
 		}
@@ -150,7 +151,7 @@ func isReady(file string, kit *kernels.Kit) error {
 	case err != nil:
 		return err
 	case ready == nil:
-		return fmt.Errorf("boot %s: the guest stands still before its agent is ready", kit.Release)
+		return fmt.Errorf("boot %s: the guest's agent did not get ready", kit.Release)
 	case ready.Release != kit.Release:
 		return fmt.Errorf("boot %s: the guest says that it is %.80q", kit.Release, ready.Release)
 	case len(ready.Problems) > 0:

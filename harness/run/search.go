@@ -76,7 +76,7 @@ func (x *execution) again(ctx context.Context, seed int64, repro string) (report
 	}
 	one := &execution{Plan: &plan, yard: x.yard, kit: x.kit, with: x.with, modules: x.modules}
 	began := hostMonotonic()
-	err := one.rehearse(ctx, seed)
+	err := one.rehearse(ctx, seed, one.forkMailbox)
 	one.result.ElapsedNS = hostMonotonic() - began
 	one.fillResult()
 	return one.result, err

@@ -3,8 +3,11 @@
 package run
 
 import (
+	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/switchyard-project/switchyard/harness/mailbox"
@@ -33,7 +36,17 @@ func (t *testimony) hear(file string) error {
 		return err
 	}
 	defer f.Close()
-	return mailbox.Read(f, func(e mailbox.Entry) error {
+	in := bufio.NewReader(f)
+	if t.guest.Origin.Start == StartCold { // a snapshot's guest said it before it was saved
+		line, err := in.ReadBytes('\n')
+		if err != nil && err != io.EOF {
+			return err
+		}
+		if err := isReady(bytes.NewReader(line), t.kit); err != nil {
+			return err
+		}
+	}
+	return mailbox.Read(in, func(e mailbox.Entry) error {
 		if err := t.guest.rec.add(e.Event); err != nil {
 			return err
 		}

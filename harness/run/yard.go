@@ -35,7 +35,7 @@ type Options struct {
 	Accel string // "auto", "kvm" or "tcg"
 	// Route is how modules are built of C sources.
 	Route patch.Route
-	VMs   int    // how many machines at once, over all processes; 0: see defaultVMs
+	VMs   int // how many machines at once, over all processes; 0: see defaultVMs
 	// Prefork keeps QEMUs waiting for forks to come: for who starts many guests
 	// in a row. Close ends them.
 	Prefork bool

@@ -50,6 +50,10 @@ func TestArgs(t *testing.T) {
 		{"kvm-qemu10-layer", Config{QEMU: qemu10, Accel: KVM, CPUs: 2, RAM: RAM{File: "/mine/ram", Shared: true}, incoming: &Snapshot{Dir: "/s", Mapped: true}}},
 		{"bzimage", Config{QEMU: qemu7, Accel: TCG, Kernel: "vmlinuz", Append: []string{"rdinit=/bin/x", "quiet"}}},
 		{"datadir", Config{QEMU: QEMU{Argv: []string{"q"}, DataDir: "/data", Version: "9.2"}, Accel: TCG, Kernel: "vmlinux"}},
+		{"generation", Config{QEMU: qemu10, Accel: TCG, Kernel: "vmlinux", Initrd: "initramfs.cpio", Generation: true}},
+		{"generation-fork", Config{QEMU: qemu10, Accel: TCG, Generation: true, incoming: &Snapshot{Dir: "/golden", Mapped: true}}},
+		{"record", Config{QEMU: qemu10, Accel: TCG, Kernel: "vmlinux", Shift: new(int), NoChannel: true, Log: &ExecutionLog{File: "/a,b/execution.log"}}},
+		{"replay", Config{QEMU: qemu10, Accel: TCG, Kernel: "vmlinux", Shift: new(int), NoChannel: true, Log: &ExecutionLog{File: "/a,b/execution.log", Replay: true}}},
 		{"debugger", Config{QEMU: qemu7, Accel: TCG, Kernel: "vmlinux", Extra: []Device{Debugger{Address: "tcp:127.0.0.1:1234", Paused: true}}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -94,6 +98,19 @@ func TestByHand(t *testing.T) {
 	line, err := ByHand(Config{QEMU: qemu7, Accel: TCG, Kernel: "/it's here/vmlinux", Append: []string{"a=b"}})
 	require.NoError(t, err)
 	golden(t, "byhand", line+"\n")
+}
+
+// A fork of a machine without a generation id has none, and the other way
+// round: QEMU would refuse the device state, or leave the guest's ACPI tables
+// pointing at nothing.
+func TestGenerationIsIdentity(t *testing.T) {
+	with := Config{QEMU: qemu10, Accel: TCG, Kernel: "vmlinux", Generation: true}
+	without := with
+	without.Generation = false
+	require.NotEqual(t, with.Identity(), without.Identity())
+	require.Equal(t, with.Identity(), with.Identity(), "the id itself is no part of it")
+	_, err := (&Snapshot{Dir: t.TempDir(), Identity: with.Identity()}).Ready(t.Context(), without)
+	require.ErrorContains(t, err, "vmgenid")
 }
 
 func golden(t *testing.T, name, got string) {
@@ -141,6 +158,8 @@ func TestBadConfig(t *testing.T) {
 		{func(c *Config) { c.CPUs = 256 }, "256 virtual CPUs"},
 		{func(c *Config) { c.MemMiB = -5 }, "-5 MiB"},
 		{func(c *Config) { c.Kernel = "" }, "no kernel"},
+		{func(c *Config) { c.Log = &ExecutionLog{File: "log"} }, "needs virtual time"},
+		{func(c *Config) { c.Log, c.Shift, c.CPUs = &ExecutionLog{File: "log"}, new(int), 2 }, "one virtual CPU, not 2"},
 		{func(c *Config) { c.Append = []string{"a\nb"} }, "line break"},
 	} {
 		cfg := good

@@ -92,9 +92,16 @@ type Config struct {
 	// channel and a Seed, what the guest does depends on its input alone.
 	// https://www.qemu.org/docs/master/devel/tcg-icount.html
 	Shift *int
+	// Log has QEMU keep, or play, a log of all that reaches the guest from
+	// outside of its own instructions. It needs Shift and one vCPU.
+	Log *ExecutionLog
 	// NoChannel leaves the virtio-serial port away, and its interrupts, which
 	// come when the host is ready.
 	NoChannel bool
+	// Generation gives the machine an id that is another one in each fork: see
+	// GenerationID. For kernels that can (kernels.VMGenID), and no machine that
+	// is to repeat.
+	Generation bool
 
 	incoming *Snapshot // see Ready
 }
@@ -142,6 +149,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Shift != nil && (c.Accel != TCG || *c.Shift < 0 || *c.Shift > 10) {
 		bad("virtual time by instructions needs accelerator tcg and a shift from 0 to 10, not %s and %d", c.Accel, *c.Shift)
+	}
+	if c.Log != nil && (c.Shift == nil || c.CPUs != 1) {
+		bad("an execution log needs virtual time by instructions and one virtual CPU, not %d", c.CPUs)
 	}
 	for _, arg := range c.Append {
 		if strings.ContainsAny(arg, "\n\x00") {

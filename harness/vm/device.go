@@ -90,6 +90,7 @@ type Execution struct {
 	// Virtual time: see Config.Shift.
 	Virtual bool
 	Shift   int
+	Log     *ExecutionLog
 }
 
 func (e Execution) Cmdline() []string {
@@ -107,7 +108,7 @@ func (e Execution) Cmdline() []string {
 	// less when they take the 8-byte way of other CPUs.
 	args := []string{"-accel", accel, "-cpu", "max,-erms,-fsrm"}
 	if e.Virtual {
-		args = append(args, "-icount", fmt.Sprintf("shift=%d,sleep=off", e.Shift))
+		args = append(args, "-icount", fmt.Sprintf("shift=%d,sleep=off", e.Shift)+e.Log.option())
 	}
 	return args
 }
@@ -199,6 +200,17 @@ type Panic struct{}
 func (Panic) Cmdline() []string { return []string{"-device", "pvpanic", "-action", "panic=none"} }
 func (Panic) KArgs() []string   { return nil }
 
+// GenerationID tells the guest's kernel when its memory was copied: QEMU draws
+// a new id at each start, writes it into the guest as it restores a snapshot,
+// and raises an ACPI event. The kernel's driver (drivers/virt/vmgenid.c, 5.18)
+// reseeds its random generator with it, and has those of user space follow. It
+// does so from a work queue: who reads at once needs the agent's reseeding.
+// https://www.qemu.org/docs/master/specs/vmgenid.html
+type GenerationID struct{}
+
+func (GenerationID) Cmdline() []string { return []string{"-device", "vmgenid,guid=auto"} }
+func (GenerationID) KArgs() []string   { return nil }
+
 // Kernel is what boots.
 type Kernel struct{ Image, Initrd string }
 
@@ -285,7 +297,7 @@ func (c Config) devices(b backends) []Device {
 
 // hardware is what must be the same in a snapshot and its forks.
 func (c Config) hardware(b backends) []Device {
-	execution := Execution{Accel: c.Accel, Major: c.QEMU.Major()}
+	execution := Execution{Accel: c.Accel, Major: c.QEMU.Major(), Log: c.Log}
 	if c.Shift != nil {
 		execution.Virtual, execution.Shift = true, *c.Shift
 	}
@@ -299,7 +311,11 @@ func (c Config) hardware(b backends) []Device {
 	if !c.NoChannel {
 		list = append(list, ChannelPort{Backend: b.channel})
 	}
-	return append(list, Panic{})
+	list = append(list, Panic{})
+	if c.Generation {
+		list = append(list, GenerationID{})
+	}
+	return list
 }
 
 // software is what a machine starts from.

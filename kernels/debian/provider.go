@@ -160,6 +160,11 @@ func (p *Provider) fill(ctx context.Context, c kernels.Candidate, dir string) er
 		return err
 	}
 	freeMemory()
+	// From 6.19 on the config is in a package of its own, and of kernels that
+	// were superseded the archive may keep the image alone.
+	if err := kit.FillFromImage(); err != nil {
+		return err
+	}
 	return kernels.WriteKitFile(kit)
 }
 

@@ -250,10 +250,6 @@ func (f folder) built(rel string) {
 	f.link(f.kit.VMLinux, filepath.Join(rel, "vmlinux"))
 	f.copy(f.kit.BZImage, filepath.Join(rel, treeBZImage))
 	f.modules(rel, "")
-	// Debian's .config in the headers is not quite the one they were built with.
-	text, err := os.ReadFile(f.at(filepath.Join(rel, ".config")))
-	require.NoError(f, err)
-	f.write(filepath.Join(rel, "include/config/auto.conf"), text)
 }
 
 // output arranges it as a folder that a tree was built into, its source link

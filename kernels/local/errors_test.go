@@ -124,7 +124,7 @@ func TestErrors(t *testing.T) {
 		"a deb":                 {func(f folder) { f.write("l.deb", []byte("!<arch>\ndebian-binary")) }, "l.deb", []string{"dpkg -x"}},
 		"an rpm":                {func(f folder) { f.write("l.rpm", []byte("\xed\xab\xee\xdb\x03\x00")) }, "l.rpm", []string{"rpm2cpio"}},
 		"a module":              {func(f folder) { f.modules("m", "") }, "m/kernel/drivers/virtio/virtio.ko", []string{"is a kernel module"}},
-		"a program":             {func(f folder) { f.copy("/proc/self/exe", "prog") }, "prog", []string{"no \"Linux version\" line"}},
+		"a program":             {func(f folder) { f.copy("/bin/sh", "prog") }, "prog", []string{"no \"Linux version\" line"}},
 		"an empty file":         {func(f folder) { f.write("k", nil) }, "k", []string{"it is empty"}},
 		"a text":                {func(f folder) { f.write("k", []byte("hello\n")) }, "k", []string{"no kernel image"}},
 		"truncated":             {func(f folder) { f.write("vmlinuz", image[:len(image)/2]) }, "vmlinuz", []string{"damaged kernel image", "truncated"}},

@@ -154,7 +154,7 @@ var builtNumber = regexp.MustCompile(`^#[0-9]`)
 // findBanner finds the version line in an uncompressed image.
 func findBanner(f io.ReaderAt) (release, build string, err error) {
 	for at := int64(0); ; at++ {
-		if at, err = findFrom(f, at, []byte(bannerStart)); err != nil {
+		if at, err = kernels.Find(f, at, []byte(bannerStart)); err != nil {
 			return "", "", err
 		}
 		if at < 0 {
@@ -183,29 +183,6 @@ func findBanner(f io.ReaderAt) (release, build string, err error) {
 // maxBanner bounds the version line, in bytes.
 const maxBanner = 2048
 
-// window is how much of an image is in memory at once while it is searched.
-const window = 1 << 20
-
-// findFrom gives the first place of needle in f at or behind from, -1 if
-// there is none. An image may have a GB of debug information, so it is never
-// read as a whole.
-func findFrom(f io.ReaderAt, from int64, needle []byte) (int64, error) {
-	buf := make([]byte, window)
-	for {
-		n, err := f.ReadAt(buf, from)
-		if i := bytes.Index(buf[:n], needle); i >= 0 {
-			return from + int64(i), nil
-		}
-		if errors.Is(err, io.EOF) {
-			return -1, nil
-		}
-		if err != nil {
-			return -1, fmt.Errorf("cannot be read: %w", err)
-		}
-		from += int64(n - len(needle) + 1)
-	}
-}
-
 // sameBuild says whether two images of one release can be of one build.
 func sameBuild(a, b *image) bool {
 	return a.release == b.release && (a.build == b.build || a.build == "" || b.build == "")
@@ -219,11 +196,4 @@ func isPVH(path string) (bool, error) {
 	}
 	defer f.Close()
 	return kernels.HasPVHNote(f)
-}
-
-// hasSection says whether the ELF image has a section of that name with
-// something in it.
-func hasSection(f *elf.File, name string) bool {
-	s := f.Section(name)
-	return s != nil && s.Size > 0
 }

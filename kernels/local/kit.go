@@ -3,7 +3,6 @@
 package local
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -21,44 +20,61 @@ import (
 )
 
 // layoutVersion is part of a kit's key; it changes with what fill writes.
-const layoutVersion = 1
+const layoutVersion = 2
 
-// key is a hash of everything that a kit is made of: the content of what is
-// copied, and of the headers so much that a build with another result changes
-// it; the names of the folders that stay where they are.
-func (s *survey) key() (string, error) {
+// sums names a kernel at hand by what it is made of.
+type sums struct {
+	// image is a hash of everything that the cache keeps of it: the same files
+	// reached by other paths are kept once.
+	image string
+	// all is one of the headers and of where everything lies too: modules are
+	// cached by it.
+	all string
+}
+
+// sums hashes the content of what is copied; of the headers so much that a
+// build with another result changes it; of the folders that stay where they
+// are, the names.
+func (s *survey) sums() (sums, error) {
 	h := sha256.New()
+	add := func(paths ...string) error {
+		for _, path := range paths {
+			if path == "" || !exists(path) {
+				fmt.Fprintln(h, "-")
+				continue
+			}
+			sum, err := store.HashFile(path)
+			if err != nil {
+				return s.bad("%v", err)
+			}
+			fmt.Fprintln(h, sum)
+		}
+		return nil
+	}
 	fmt.Fprintf(h, "%d %s\n", layoutVersion, s.release)
-	files := []string{s.config, s.systemMap}
-	for _, im := range []*image{s.elf, s.bz} {
-		if im != nil {
-			files = append(files, im.path)
-		}
-	}
-	for _, name := range []string{"Module.symvers", "include/generated/autoconf.h", "include/generated/utsrelease.h"} {
-		if s.headers != "" && exists(s.headers, name) {
-			files = append(files, filepath.Join(s.headers, name))
-		}
-	}
-	for _, path := range files {
-		if path == "" {
-			fmt.Fprintln(h, "-")
-			continue
-		}
-		sum, err := store.HashFile(path)
-		if err != nil {
-			return "", s.bad("%v", err)
-		}
-		fmt.Fprintln(h, sum)
-	}
 	if s.config == "" {
-		fmt.Fprintf(h, "%q\n", signs)
+		fmt.Fprintf(h, "%s\n", kernels.SignsVersion())
 	}
-	fmt.Fprintf(h, "%q %q\n", s.modules, s.headersDir)
-	for _, m := range s.mounts {
-		fmt.Fprintf(h, "%q %q\n", m.Host, m.Inside)
+	files := []string{s.config, s.systemMap, "", ""}
+	if s.elf != nil {
+		files[2] = s.elf.path
 	}
-	return hex.EncodeToString(h.Sum(nil)[:8]), nil
+	if s.bz != nil {
+		files[3] = s.bz.path
+	}
+	if err := add(files...); err != nil {
+		return sums{}, err
+	}
+	image := hex.EncodeToString(h.Sum(nil)[:8])
+	if s.headers != "" {
+		for _, name := range []string{"Module.symvers", "include/generated/autoconf.h", "include/generated/utsrelease.h"} {
+			if err := add(filepath.Join(s.headers, name)); err != nil {
+				return sums{}, err
+			}
+		}
+	}
+	fmt.Fprintf(h, "%q %q %q\n", s.modules, s.headersDir, s.mounts)
+	return sums{image, hex.EncodeToString(h.Sum(nil)[:4])}, nil
 }
 
 // debianBuild is the package's version in a version line.
@@ -66,7 +82,7 @@ var debianBuild = regexp.MustCompile(`Debian (\S+) \(`)
 
 // kitVersion is the upstream version, packaged as the kernel itself says, and
 // what tells two kits of one version apart: modules are cached by it.
-func (s *survey) kitVersion(key string) string {
+func (s *survey) kitVersion(k sums) string {
 	version := s.version
 	if m := debianBuild.FindStringSubmatch(s.image().build); version == "" && m != nil {
 		version = m[1]
@@ -74,20 +90,18 @@ func (s *survey) kitVersion(key string) string {
 	if version == "" {
 		version = s.release
 	}
-	return version + "+local." + key[:8]
+	return version + "+local." + k.all
 }
 
-// fill makes the kit in the empty folder dir.
-func (s *survey) fill(_ context.Context, dir, key string) error {
+// fill puts into the empty folder dir what the cache keeps of the kernel.
+func (s *survey) fill(dir string, k sums) error {
 	kit := &kernels.Kit{
-		Release: s.release, Version: s.kitVersion(key), Source: ProviderName + ":" + s.text, Flavour: s.flavour, Dir: dir,
-		VMLinux: filepath.Join(dir, "vmlinux"), ConfigFile: filepath.Join(dir, "config"),
-		ModulesDir: s.modules, HeadersDir: s.headersDir, Mounts: s.mounts,
+		Release: s.release, Dir: dir, VMLinux: filepath.Join(dir, "vmlinux"), ConfigFile: filepath.Join(dir, "config"),
 	}
+	defer debug.FreeOSMemory() // an unpacked kernel's worth
 	if err := s.fillImages(kit); err != nil {
 		return err
 	}
-	defer debug.FreeOSMemory() // an unpacked kernel's worth
 	c, err := s.fillConfig(kit)
 	if err != nil {
 		return err
@@ -98,10 +112,34 @@ func (s *survey) fill(_ context.Context, dir, key string) error {
 			return err
 		}
 	}
-	if err := s.fillModules(kit, c); err != nil {
+	// For when it comes without a modules folder.
+	own := ownModules(kit)
+	if err := os.MkdirAll(own, 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(own, "modules.builtin"), kernels.BuiltinList(func(option string) string { return c[option] }), 0o644); err != nil {
+		return err
+	}
+	if err := s.complete(kit, k); err != nil {
 		return err
 	}
 	return kernels.WriteKitFile(kit)
+}
+
+// ownModules is the modules folder that the cache keeps of a kernel.
+func ownModules(kit *kernels.Kit) string { return filepath.Join(kit.Dir, "lib/modules", kit.Release) }
+
+// complete adds to what the cache keeps what stays where it is: elsewhere for
+// everybody who comes with the same image. (The kit.json in the cache tells of
+// the first.)
+func (s *survey) complete(kit *kernels.Kit, k sums) error {
+	kit.Version, kit.Source, kit.Flavour = s.kitVersion(k), ProviderName+":"+s.text, s.flavour
+	kit.HeadersDir, kit.Mounts = s.headersDir, s.mounts
+	kit.SourceDir, kit.BuildDir = s.sourceDir, s.buildDir
+	if kit.ModulesDir = s.modules; s.modules == "" {
+		kit.ModulesDir = ownModules(kit)
+	}
+	return s.bootable(kit)
 }
 
 // fillImages copies and unpacks the kernel.
@@ -165,9 +203,10 @@ func (s *survey) fillConfig(kit *kernels.Kit) (config, error) {
 		}
 		return c, os.WriteFile(kit.ConfigFile, text, 0o644)
 	}
-	if text, err = deduceConfig(kit.VMLinux); err != nil {
+	if text, err = kernels.DeduceConfig(kit.VMLinux); err != nil {
 		return nil, fmt.Errorf("look into %s: %w", s.image().path, err)
 	}
+	kit.ConfigDeduced = true
 	c := parseConfig(text)
 	if c["CONFIG_LIVEPATCH"] != "y" {
 		return nil, s.bad("it was built without CONFIG_LIVEPATCH (its code does not show it, and no config lies beside it): set it, with `scripts/config -e LIVEPATCH && make olddefconfig` in its source, and build it again, or take another kernel")
@@ -175,19 +214,9 @@ func (s *survey) fillConfig(kit *kernels.Kit) (config, error) {
 	return c, os.WriteFile(kit.ConfigFile, text, 0o644)
 }
 
-// fillModules sees to it that what a guest needs before its agent can speak is
-// there, as a file or built in. A kernel that came without a modules folder
-// gets one with a list of the latter.
-func (s *survey) fillModules(kit *kernels.Kit, c config) error {
-	if kit.ModulesDir == "" {
-		kit.ModulesDir = filepath.Join(kit.Dir, "lib/modules", kit.Release)
-		if err := os.MkdirAll(kit.ModulesDir, 0o755); err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(kit.ModulesDir, "modules.builtin"), builtinList(c), 0o644); err != nil {
-			return err
-		}
-	}
+// bootable makes sure that what a guest needs before its agent can speak is
+// there, as a file or built in.
+func (s *survey) bootable(kit *kernels.Kit) error {
 	_, _, err := kit.ModuleFiles("virtio_pci", "virtio_console")
 	var none *kernels.NoModuleError
 	if !errors.As(err, &none) {
@@ -198,7 +227,7 @@ func (s *survey) fillModules(kit *kernels.Kit, c config) error {
 	if s.modules != "" {
 		where = "it is not in " + s.modules
 	}
-	if c[option] == "m" {
+	if kit.ConfigValue(option) == "m" {
 		where = "it is a module (" + option + "=m), and " + where
 	} else {
 		where = "it is not built in, as far as the image shows, and " + where

@@ -122,21 +122,6 @@ func TestChangedImage(t *testing.T) {
 	assert.Equal(t, kits[1].Release, stale.Release)
 }
 
-// TestSigns: what an image alone tells of its config is what its config says,
-// on every kernel at hand.
-func TestSigns(t *testing.T) {
-	debianKits(t, "6.1,6.12")
-	for _, kit := range debianKits(t, "all") {
-		text, err := deduceConfig(kit.VMLinux)
-		require.NoError(t, err)
-		got := parseConfig(text)
-		for _, s := range signs {
-			want := kit.ConfigValue(s.option)
-			assert.Equal(t, want == "y", got[s.option] == "y", "%s: %s is %q in the config", kit.Release, s.option, want)
-		}
-	}
-}
-
 // TestBareImage: a vmlinuz by itself is a kit where the modules that a guest
 // needs are built in.
 func TestBareImage(t *testing.T) {

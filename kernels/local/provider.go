@@ -51,46 +51,51 @@ func (p *Provider) List(context.Context) ([]kernels.Candidate, error) { return n
 // FromPath looks at path, or at the running kernel for kernels.HostKernel. It
 // takes every path. Errors: *kernels.SelectorError, *kernels.Lacking.
 func (p *Provider) FromPath(_ context.Context, path string) (kernels.Candidate, bool, error) {
-	s, key, err := p.look(path)
+	s, k, err := p.look(path)
 	if err != nil {
 		return kernels.Candidate{}, true, err
 	}
-	return kernels.Candidate{
-		Release: s.release, Version: s.kitVersion(key), Source: ProviderName + ":" + path, Flavour: s.flavour,
-		Cached: p.Store.Has(kitKind, entry(s, key)), HasHeaders: s.headersDir != "", Provider: ProviderName, Path: path,
-	}, true, nil
+	c := kernels.Candidate{
+		Release: s.release, Version: s.kitVersion(k), Source: ProviderName + ":" + path, Flavour: s.flavour,
+		Cached: p.Store.Has(kitKind, entry(s, k)), HasHeaders: s.headersDir != "", Provider: ProviderName, Path: path,
+	}
+	if c.Cached {
+		c.Dir = p.Store.Path(kitKind, entry(s, k))
+	}
+	return c, true, nil
 }
 
-func (p *Provider) look(path string) (s *survey, key string, err error) {
+func (p *Provider) look(path string) (s *survey, k sums, err error) {
 	if path == kernels.HostKernel {
 		s, err = p.Host.survey()
 	} else {
 		s, err = lookAt(path)
 	}
 	if err != nil {
-		return nil, "", err
+		return nil, sums{}, err
 	}
-	key, err = s.key()
-	return s, key, err
+	k, err = s.sums()
+	return s, k, err
 }
 
-func entry(s *survey, key string) string { return ProviderName + "-" + s.release + "-" + key }
+// entry is the name of the cache entry.
+func entry(s *survey, k sums) string { return ProviderName + "-" + s.release + "-" + k.image }
 
 // Get makes the kit of c, which FromPath gave, or finds it in the cache.
 // Errors: *kernels.SelectorError, *kernels.Lacking.
 func (p *Provider) Get(ctx context.Context, c kernels.Candidate) (*kernels.Kit, error) {
-	s, key, err := p.look(c.Path)
+	s, k, err := p.look(c.Path)
 	if err != nil {
 		return nil, err
 	}
-	if s.kitVersion(key) != c.Version {
+	if s.kitVersion(k) != c.Version {
 		return nil, s.bad("it changed while it was looked at; run this again when nothing is written to it")
 	}
-	dir, err := p.Store.Make(ctx, kitKind, entry(s, key), func(ctx context.Context, dir string) error {
-		if err := s.fill(ctx, dir, key); err != nil {
+	dir, err := p.Store.Make(ctx, kitKind, entry(s, k), func(_ context.Context, dir string) error {
+		if err := s.fill(dir, k); err != nil {
 			return err
 		}
-		if again, err := s.key(); err != nil || again != key {
+		if again, err := s.sums(); err != nil || again != k {
 			return s.bad("it changed while it was read; run this again when nothing is written to it")
 		}
 		return nil
@@ -102,6 +107,8 @@ func (p *Provider) Get(ctx context.Context, c kernels.Candidate) (*kernels.Kit, 
 	if err != nil {
 		return nil, err
 	}
-	kit.Source = c.Source // the same files may be reached by several paths
+	if err := s.complete(kit, k); err != nil {
+		return nil, err
+	}
 	return kit, nil
 }

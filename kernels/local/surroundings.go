@@ -162,8 +162,12 @@ func (s *survey) kit(dir string) error {
 	s.version, s.flavour = k.Version, k.Flavour
 	s.config, s.systemMap, s.modules = k.ConfigFile, k.SystemMap, k.ModulesDir
 	s.headersDir, s.mounts = k.HeadersDir, k.Mounts
+	s.sourceDir, s.buildDir = k.SourceDir, k.BuildDir
+	if !exists(s.modules) {
+		s.modules = "" // of a kernel whose image alone was to be had
+	}
 	var lost error
-	for _, path := range []string{s.config, s.systemMap, s.modules} {
+	for _, path := range []string{s.config, s.systemMap} {
 		if path != "" && !exists(path) {
 			lost = errors.Join(lost, s.bad("its kit.json names %s, which is not there", path))
 		}

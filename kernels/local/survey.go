@@ -29,8 +29,8 @@ type survey struct {
 	// headersDir and mounts are as in kernels.Kit.
 	headers, headersDir string
 	mounts              []kernels.Mount
-	// version and flavour are known of one of our own kits.
-	version, flavour string
+	// These are known of one of our own kits.
+	version, flavour, sourceDir, buildDir string
 }
 
 func (s *survey) bad(format string, args ...any) error { return bad(s.text, format, args...) }

@@ -3,7 +3,6 @@
 package local
 
 import (
-	"bytes"
 	"debug/elf"
 	"encoding/binary"
 	"fmt"
@@ -84,21 +83,4 @@ func debugSections(f io.ReaderAt) (holes []span, marks []int64, err error) {
 	}
 	slices.SortFunc(holes, func(a, b span) int { return int(a.start - b.start) })
 	return holes, marks, nil
-}
-
-// builtinList is the content of a modules.builtin for an image that comes
-// without one: the modules that its config says are in it, of those that a
-// guest needs.
-func builtinList(c config) []byte {
-	var out bytes.Buffer
-	for _, m := range []struct{ option, path string }{
-		{"CONFIG_VIRTIO_PCI", "kernel/drivers/virtio/virtio_pci.ko"},
-		{"CONFIG_VIRTIO_CONSOLE", "kernel/drivers/char/virtio_console.ko"},
-		{"CONFIG_PVPANIC_MMIO", "kernel/drivers/misc/pvpanic/pvpanic-mmio.ko"},
-	} {
-		if c[m.option] == "y" {
-			fmt.Fprintln(&out, m.path)
-		}
-	}
-	return out.Bytes()
 }

@@ -61,7 +61,9 @@ func (p *Provider) build(ctx context.Context, s Spec) (*kernels.Kit, error) {
 	if err != nil {
 		return nil, err
 	}
-	pl.root = root.Name
+	if pl.compiler, err = compilerID(root); err != nil {
+		return nil, err
+	}
 	pl.setKey()
 	if k, ok := p.made(pl); ok {
 		return k, nil

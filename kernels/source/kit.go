@@ -48,7 +48,7 @@ func (b *build) fill(ctx context.Context, dir string) error {
 		return fmt.Errorf("%s came out without a PVH entry (%v); see %s", b.plan.what(), err, b.log.Name())
 	}
 	r := record{
-		Label: b.plan.label, Origin: b.plan.origin.title, Tree: b.plan.origin.hash, Root: b.plan.root, Config: b.plan.spec.Config,
+		Label: b.plan.label, Origin: b.plan.origin.title, Tree: b.plan.origin.hash, Compiler: b.plan.compiler, Config: b.plan.spec.Config,
 		Fragments: b.plan.spec.Fragments, NotTaken: b.notTaken, Command: b.plan.spec.command(), Made: time.Now().UTC(),
 	}
 	if err := r.write(dir); err != nil {

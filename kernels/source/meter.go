@@ -67,10 +67,11 @@ type meter struct {
 	file string
 	tell kernels.Progress // may be nil
 
-	mu          sync.Mutex
-	count       counter
-	total       int64
-	told, wrote time.Time
+	mu    sync.Mutex
+	count counter
+	total int64
+	ended bool
+	told  time.Time
 }
 
 func (m *meter) begin(total int64) {
@@ -83,7 +84,7 @@ func (m *meter) begin(total int64) {
 func (m *meter) end() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.count.n = m.total
+	m.count.n, m.ended = m.total, true
 	m.show(true)
 }
 
@@ -95,9 +96,14 @@ func (m *meter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// done is what was counted. The links behind the last object make it stand at
-// one less than the total until all is over.
-func (m *meter) done() int64 { return min(m.count.n, m.total) }
+// done is what was counted. It is short of the total until the links behind the
+// last object are over as well.
+func (m *meter) done() int64 {
+	if m.ended {
+		return m.total
+	}
+	return max(min(m.count.n, m.total-1), 0)
+}
 
 func (m *meter) show(now bool) {
 	if !now && time.Since(m.told) < tellEvery {

@@ -24,8 +24,8 @@ type record struct {
 	// that.
 	Origin string `json:"origin"`
 	Tree   string `json:"tree"`
-	// Root is the tool root with the compiler.
-	Root string `json:"root"`
+	// Compiler identifies the compiler and linker: see compilerID.
+	Compiler string `json:"compiler"`
 	// Config and Fragments are what was configured with, by name.
 	Config    string   `json:"config,omitempty"`
 	Fragments []string `json:"fragments,omitempty"`

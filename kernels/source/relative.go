@@ -32,7 +32,7 @@ func (b *build) relative(config string) (best builtKit, ok bool) {
 	}
 	least := maxDifferences + 1
 	for _, k := range kits {
-		if !trees[filepath.Base(k.SourceDir)] || k.Record.Root != b.plan.root || !b.p.Store.Has(kitKind, filepath.Base(k.Dir)) {
+		if !trees[filepath.Base(k.SourceDir)] || k.Record.Compiler != b.plan.compiler || !b.p.Store.Has(kitKind, filepath.Base(k.Dir)) {
 			continue
 		}
 		theirs, err := configLines(k.ConfigFile)

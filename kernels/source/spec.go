@@ -59,7 +59,7 @@ type plan struct {
 	label     string
 	config    []byte // the user's, nil for our base
 	fragments []fragment
-	root      string // name of the tool root
+	compiler  string // its compilerID
 	key       string
 }
 
@@ -214,10 +214,10 @@ func (pl *plan) defaultLabel() string {
 // recipeVersion changes whenever the same inputs would be built differently.
 const recipeVersion = "source kernel 1"
 
-// setKey computes the key, once the tool root is known.
+// setKey computes the key, once the compiler is known.
 func (pl *plan) setKey() {
 	h := sha256.New()
-	fmt.Fprintf(h, "%s\n%s\n%s\n%s\n", recipeVersion, pl.origin.hash, pl.root, pl.label)
+	fmt.Fprintf(h, "%s\n%s\n%s\n%s\n", recipeVersion, pl.origin.hash, pl.compiler, pl.label)
 	fmt.Fprintf(h, "%d\n%s", len(pl.config), pl.config)
 	h.Write(configText(merged(pl.fragments)))
 	pl.key = hex.EncodeToString(h.Sum(nil)[:6])

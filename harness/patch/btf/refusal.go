@@ -72,27 +72,27 @@ func (k *Kernel) explainType(name string) string {
 // silence is to blame, else a *CompileError.
 func (k *Kernel) judge(log string, files []File) error {
 	failed := &CompileError{Log: log}
-	all := complaint.FindAllStringSubmatchIndex(log, -1)
-	for n, m := range all {
-		file, message := log[m[2]:m[3]], log[m[6]:m[7]]
-		line, _ := strconv.Atoi(log[m[4]:m[5]])
-		if n == 0 {
-			failed.First = log[m[0]:m[1]]
+	// What comes after the first error may only be its consequence.
+	all := complaint.FindAllStringSubmatchIndex(log, 2)
+	if len(all) == 0 {
+		return failed
+	}
+	m := all[0]
+	file, message := log[m[2]:m[3]], log[m[6]:m[7]]
+	line, _ := strconv.Atoi(log[m[4]:m[5]])
+	failed.First = log[m[0]:m[1]]
+	if !isSource(file, files) {
+		// In one of our headers: its user is what the author knows.
+		end := len(log)
+		if len(all) > 1 {
+			end = all[1][0]
 		}
-		if !isSource(file, files) {
-			// In one of our headers: its user is what the author knows.
-			end := len(log)
-			if n+1 < len(all) {
-				end = all[n+1][0]
-			}
-			file, line = blame(log[:m[0]], log[m[1]:end], files)
+		file, line = blame(log[:m[0]], log[m[1]:end], files)
+	}
+	for _, r := range reasons {
+		if found := r.complaint.FindStringSubmatch(message); found != nil {
+			return &Refusal{file, line, r.explain(k, found[1])}
 		}
-		for _, r := range reasons {
-			if found := r.complaint.FindStringSubmatch(message); found != nil && n == 0 {
-				return &Refusal{file, line, r.explain(k, found[1])}
-			}
-		}
-		break // what comes after the first error may only be its consequence
 	}
 	return failed
 }
