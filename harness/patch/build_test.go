@@ -21,7 +21,7 @@ const testdata = "../../cases/testdata"
 
 // bench is a builder on the default cache and a kit for each tested kernel,
 // which $SWITCHYARD_KERNEL names as it does for the cases.
-func bench(t *testing.T, cache string) (*patch.Builder, []*kernels.Kit) {
+func bench(t testing.TB, cache string) (*patch.Builder, []*kernels.Kit) {
 	t.Helper()
 	shared, err := store.Open("")
 	require.NoError(t, err)
@@ -50,7 +50,7 @@ func bench(t *testing.T, cache string) (*patch.Builder, []*kernels.Kit) {
 	}}, kits
 }
 
-func build(t *testing.T, b *patch.Builder, path string, kit *kernels.Kit) (*patch.Module, error) {
+func build(t testing.TB, b *patch.Builder, path string, kit *kernels.Kit) (*patch.Module, error) {
 	t.Helper()
 	src, err := patch.Open(path)
 	require.NoError(t, err)

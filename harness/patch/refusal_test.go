@@ -146,7 +146,7 @@ func TestRouteThatIsNot(t *testing.T) {
 	require.ErrorContains(t, err, "auto, kbuild or btf")
 }
 
-func write(t *testing.T, dir string, files map[string]string) {
+func write(t testing.TB, dir string, files map[string]string) {
 	t.Helper()
 	require.NoError(t, os.MkdirAll(dir, 0o755))
 	for name, text := range files {

@@ -5,6 +5,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,7 +29,7 @@ func (r Report) WriteTable(w io.Writer) {
 		if run.Artifacts.Recording != "" {
 			fmt.Fprintf(w, "\n%s: recorded; to replay: switchyard repro %s\n", run.Kernel.Release, run.Artifacts.Dir)
 		}
-		for _, warning := range run.Warnings {
+		for _, warning := range slices.Concat(run.Warnings, run.Patch.Warnings) {
 			fmt.Fprintf(w, "\n%s: %s\n", run.Kernel.Release, oneLine(warning))
 		}
 		if run.Reason == "" && run.AsExpected() {

@@ -28,6 +28,7 @@ func TestTable(t *testing.T) {
 		Kernel: Kernel{Release: "6.12.1"}, Verdict: "stalled", Expected: "complete", Reason: "one task left",
 		Transition: Transition{Apply: &Phase{GuestNS: 40_000_000_000, Rounds: &two}},
 		Blockers:   []Blocker{{Task: "cat", PID: 97, Reason: "asleep on patched"}, {Task: "dd"}},
+		Patch:      Patch{Warnings: []string{"no unwind tables"}},
 		Artifacts:  Artifacts{Dir: "/evidence"}, Repro: "switchyard run fix -kernel 6.12.1",
 	}
 	var out bytes.Buffer
@@ -35,6 +36,7 @@ func TestTable(t *testing.T) {
 	lines := strings.Split(out.String(), "\n")
 	require.Regexp(t, `6\.1\.0-1 +complete +1\.36 s, 2 rounds +25 ms +fork 812 ops, pipe 9 ops \(1 wrong\) +-`, lines[1])
 	require.Regexp(t, `6\.12\.1 +stalled \(expected complete\) +> 40\.00 s, 2 rounds +- +- +cat/97 asleep on patched and 1 more`, lines[2])
+	require.Contains(t, out.String(), "6.12.1: no unwind tables\n")
 	require.Contains(t, out.String(), "6.12.1: one task left\n  evidence: /evidence\n  again:    switchyard run fix -kernel 6.12.1\n")
 }
 

@@ -39,7 +39,7 @@ type Image struct {
 	// ORCWords is how the tables are written; nil if that could not be learned.
 	ORCWords *ORCWords
 	// ORCHeader is the content of section .orc_header, which names the format
-	// of the tables; empty before 6.4.
+	// of the tables; 6.1 has none yet.
 	ORCHeader []byte
 	// BugFromEntry says that the pointers in a struct bug_entry are relative to
 	// the entry and not to themselves. BTF tells the two forms not apart.
@@ -159,13 +159,12 @@ func (i *image) entries(exports map[string]Export) (endbr, nop bool, err error) 
 }
 
 // bugFromEntry looks where the file names of the image's own BUG table are.
-// Up to 5.18 the pointer is relative to the entry, then to itself (kernel
-// commit 21d5f7e8f5d0 and the tables that we looked at); a name follows the
-// end of another string.
+// In 5.10's the pointer is relative to the entry, in 6.1's and later ones to
+// itself (measured on Debian's images); a name follows the end of another
+// string.
 func (i *image) bugFromEntry() bool {
-	table := i.file.Section(".rodata")
 	bugs := i.file.Section("__bug_table")
-	if table == nil || bugs == nil {
+	if bugs == nil {
 		return false
 	}
 	data := i.section("__bug_table")

@@ -56,8 +56,9 @@ func Open(ctx context.Context, st *store.Store, tools Tools, kit *kernels.Kit) (
 	if err != nil {
 		return nil, fmt.Errorf("kernel image of %s: %w", kit.Release, err)
 	}
-	// A kit of the cache never changes; one at hand may be rebuilt in place.
-	h := sha256.Sum256(fmt.Appendf(nil, "%s %s %s %d %d %s", format, kit.Release, kit.Version, info.Size(), info.ModTime().UnixNano(), shims.digest))
+	// The image of every kit lies in the cache and never changes; its folder is
+	// named by the package's version or by what is in it.
+	h := sha256.Sum256(fmt.Appendf(nil, "%s %s %s %s %d %s", format, kit.Release, kit.Version, filepath.Base(kit.Dir), info.Size(), shims.digest))
 	name := kit.Release + "-" + hex.EncodeToString(h[:8])
 	dir, err := st.Make(ctx, entryKind, name, func(ctx context.Context, dir string) error {
 		return fill(ctx, tools, kit, shims, dir)

@@ -15,8 +15,8 @@ const (
 )
 
 // ORCWords are those words for the three kinds of frame that a compiler makes.
-// The numbers in them have changed twice (the kind of frame with 6.4, the
-// registers with 7.2), so they are learned from the image's own tables, in
+// The numbers in them have changed twice (the kind of frame between 6.1
+// and 6.12, the registers with 7.1), so they are learned from the image's own tables, in
 // which the offsets tell the kinds apart.
 type ORCWords struct {
 	Plain  uint16 // by rsp, rbp not touched

@@ -11,8 +11,8 @@
 #define __GFP_NOWARN ((gfp_t)BIT(___GFP_NOWARN_BIT))
 #else
 /*
- * Macros before 6.10 (kernel commit 772dd0342727), with the same values from
- * 5.10 on: include/linux/gfp.h, include/linux/gfp_types.h.
+ * Macros in 5.10 and 6.1, with the same values: include/linux/gfp.h,
+ * include/linux/gfp_types.h.
  */
 #define __GFP_HIGH ((gfp_t)0x20u)
 #define __GFP_IO ((gfp_t)0x40u)
