@@ -21,7 +21,7 @@ func TestOracle(t *testing.T) {
 		require.Empty(t, check.Reports(vm.KernelLogFenced(t)), "reports before anything was done")
 		for _, c := range []struct{ knob, kind, title string }{
 			{"warn", "warning", `complain_warn`},
-			{"bug", "oops", `kernel BUG at .*switchyard_complain\.c`},
+			{"bug", "oops", `kernel BUG at .*complain`},
 			{"null", "oops", `NULL pointer dereference`},
 			{"atomic", "atomic", `scheduling while atomic`},
 		} {

@@ -42,6 +42,7 @@ var reportFormats = []reportFormat{
 	{"lockup", regexp.MustCompile(`BUG: workqueue lockup`), "workqueue lockup", "kernel/workqueue.c"},
 	{"oops", regexp.MustCompile(`BUG: (kernel NULL pointer dereference|unable to handle (?:page fault|kernel paging request|kernel NULL pointer dereference))`), "$1", "arch/x86/mm/fault.c"},
 	{"oops", regexp.MustCompile(`kernel BUG at (\S+?):\d+!`), "kernel BUG at $1", "lib/bug.c"},
+	{"oops", regexp.MustCompile(`Kernel BUG at (\S+?)\+0x`), "kernel BUG at $1", "lib/bug.c, without CONFIG_DEBUG_BUGVERBOSE"},
 	{"oops", regexp.MustCompile(`(general protection fault|double fault|invalid opcode|divide error|stack segment|int3|Missing ENDBR|traps: Missing ENDBR)[:,]? `), "$1", "arch/x86/kernel/traps.c"},
 	{"oops", regexp.MustCompile(`kernel tried to execute NX-protected page`), "execution of a non-executable page", "arch/x86/mm/fault.c"},
 	{"atomic", regexp.MustCompile(`BUG: scheduling while atomic: ([^/]+)`), "scheduling while atomic in $1", "kernel/sched/core.c"},

@@ -67,6 +67,7 @@ func TestReportFormats(t *testing.T) {
 		{"BUG: kernel NULL pointer dereference, address: 0000000000000008", "oops", "kernel NULL pointer dereference"},
 		{"BUG: unable to handle page fault for address: ffffc90000000000", "oops", "unable to handle page fault"},
 		{"kernel BUG at mm/slub.c:435!", "oops", "kernel BUG at mm/slub.c"},
+		{"Kernel BUG at complain_bug+0x9/0x10 [complain] [verbose debug info unavailable]", "oops", "kernel BUG at complain_bug"},
 		{"general protection fault, probably for non-canonical address 0xdead: 0000 [#1]", "oops", "general protection fault"},
 		{"int3: 0000 [#1] PREEMPT SMP NOPTI", "oops", "int3"},
 		{"kernel tried to execute NX-protected page - exploit attempt? (uid: 0)", "oops", "execution of a non-executable page"},
