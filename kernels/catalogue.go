@@ -206,6 +206,13 @@ func (c *Catalogue) choose(ctx context.Context, s Selector, have []Candidate) ([
 	case s.Kind == ByVersion && len(found) > 1:
 		slices.SortStableFunc(found, shippedFirst)
 		found = found[:1]
+	case s.Kind == AllAtHand:
+		// Of several builds of one name only the last is meant by it.
+		seen := map[string]bool{}
+		found = slices.DeleteFunc(found, func(c Candidate) bool {
+			defer func() { seen[c.Release] = true }()
+			return c.FromSource && seen[c.Release]
+		})
 	case s.Kind == NewestLTS:
 		slices.SortStableFunc(found, shippedFirst)
 		seen := map[string]bool{}

@@ -41,6 +41,7 @@ func TestKernelsFromSource(t *testing.T) {
 		"ours by its exact version":          {[]Candidate{ours61, cached(k61)}, "6.1.300", []string{ours61.Version}},
 		"a release with a plus, exactly":     {[]Candidate{shipped, debug}, "6.6.1+debug", []string{shipped.Version}},
 		"all are all that are here":          {[]Candidate{plain, debug, tarball, cached(k61)}, "all", []string{debug.Version, plain.Version, k61.Version}},
+		"all, of one name the last":          {[]Candidate{debug, again}, "all", []string{again.Version}},
 		"longterm: built, but not to build":  {[]Candidate{plain, debug, cached(k61)}, "lts", []string{k61.Version, plain.Version}},
 		"longterm: nothing is built for it":  {[]Candidate{tarball, k61}, "lts", []string{k61.Version}},
 		"longterm of one series: as shipped": {[]Candidate{ours61, cached(k61)}, "lts", []string{k61.Version}},

@@ -43,33 +43,42 @@ func (p *Provider) tree(ctx context.Context, dir string) (*origin, error) {
 	if files, o.hash, err = identify(ctx, dir); err != nil {
 		return nil, err
 	}
-	o.fill = func(ctx context.Context, _, to string) error { return copyTree(ctx, dir, to, files, p.previous(dir)) }
+	o.fill = func(ctx context.Context, _, to string) error {
+		return copyTree(ctx, dir, to, files, p.previous(dir, o.version))
+	}
 	return o, nil
 }
 
-// previousFile names, in the copy of a tree, the copy that was made of it
-// before: what is the same in both has the same time in both, and what is not
+// previousFile names, in the copy of a tree, the copy that it shares files with:
+// what is the same in both has the same time in both, and what is not
 // is newer than every object that was built from the former.
 const previousFile = ".switchyard-previous"
 
 // previous is the newest copy of the tree at place that a kernel was built
-// from, or was to be, "" if there is none.
-func (p *Provider) previous(place string) string {
+// from, or was to be; else that of another tree of the same version, a release's
+// most often; "" if there is none.
+func (p *Provider) previous(place, version string) string {
 	kits, err := p.kits()
 	if err != nil {
 		return ""
 	}
-	var name string
-	var made time.Time
+	var name, other string
+	var made, otherMade time.Time
 	for _, k := range kits {
-		if k.Source == ProviderName+":"+place && k.Record.Made.After(made) {
+		switch {
+		case k.Source == ProviderName+":"+place && k.Record.Made.After(made):
 			name, made = filepath.Base(k.SourceDir), k.Record.Made
+		case strings.HasPrefix(k.Version, sortable(version)+"-") && k.Record.Made.After(otherMade):
+			other, otherMade = filepath.Base(k.SourceDir), k.Record.Made
 		}
 	}
 	for _, l := range p.leftovers(place) {
 		if l.Begun.After(made) {
 			name, made = l.Source, l.Begun
 		}
+	}
+	if name == "" {
+		name = other
 	}
 	if name == "" || p.Store.Check(sourceKind, name) != nil {
 		return ""
