@@ -14,29 +14,63 @@ import (
 )
 
 // TestCondResched patches while a kthread runs that only ever calls
-// cond_resched() (class 5 of the bug list). It is never seen off its CPU, so
-// where cond_resched() is no place to switch at, the transition waits for it
-// as long as it runs.
+// cond_resched() (class 5 of the bug list). Where cond_resched() is no place to
+// switch at, the transition waits for it as long as it runs.
 func TestCondResched(t *testing.T) {
 	harness.EachKernel(t, func(t *testing.T, k *kernels.Kit) {
 		// The CPU of the spinner is its own, so that the agent that asks for
-		// the transition, and the core's work, never take it.
-		vm := harness.Boot(t, k, harness.CPUs(2), harness.KernelArgs("isolcpus=1"))
-		spin := vm.Insert(t, "testdata/spin")
-		vm.Eventually(t, "/sys/kernel/debug/switchyard_spin/turns", func(n string) bool { return n != "0" })
-
+		// the transition, and the core's work, never take it. The other one is
+		// kept busy: an idle CPU's timers, that of the core's work too, are
+		// handed to one that is not (from 6.9 on, and to isolated ones until
+		// 6.18; commit 7ee988770326, timers: Implement the hierarchical pull
+		// model).
+		vm := harness.Boot(t, k, harness.CPUs(2), harness.KernelArgs("isolcpus=1"), harness.Load("proc-readers"))
+		spin := spinner(t, vm)
 		if k.Can(kernels.CondReschedSwitching) {
 			// Slow under TCG (see kernels.SlowDynamicPreemptTCG), so once is
 			// enough: on the way back the kthread switches no other way.
 			vm.Apply(t, "testdata/cmdline", harness.StallAfter(100*time.Second)).Expect(t, check.Complete)
 			return
 		}
-		p := vm.Apply(t, "testdata/cmdline", harness.StallAfter(5*time.Second))
-		p.Expect(t, check.Stalled(check.Named("switchyard-spin"), check.Kind(check.KThread), check.Running))
-		require.Equal(t, 1, p.Phase(t).Left(), "tasks left besides the one that runs")
+		for range 3 {
+			p := vm.Apply(t, "testdata/cmdline", harness.StallAfter(5*time.Second))
+			if byChance(t, p) {
+				vm.Remove(t, spin)
+				p.Revert(t).Expect(t, check.Complete)
+				p.Unload(t)
+				spin = spinner(t, vm)
+				continue
+			}
+			p.Expect(t, check.Stalled(check.Named("switchyard-spin"), check.Kind(check.KThread), check.Running))
+			require.Equal(t, 1, p.Phase(t).Left(), "tasks left besides the one that runs")
 
-		vm.Remove(t, spin.Name) // it ends
-		p = p.Follow(t, 20*time.Second).Expect(t, check.Complete)
-		p.Revert(t).Expect(t, check.Complete)
+			vm.Remove(t, spin) // it ends
+			p = p.Follow(t, 20*time.Second).Expect(t, check.Complete)
+			p.Revert(t).Expect(t, check.Complete)
+			return
+		}
+		t.Fatal("the kthread was never in the way: it switches by itself, although the capability table says that it does not")
 	})
+}
+
+// spinner starts the kthread.
+func spinner(t *testing.T, vm *harness.VM) (module string) {
+	t.Helper()
+	m := vm.Insert(t, "testdata/spin")
+	vm.Eventually(t, "/sys/kernel/debug/switchyard_spin/turns", func(n string) bool { return n != "0" })
+	return m.Name
+}
+
+// byChance says whether a round found the kthread off its CPU, which work that
+// belongs to that CPU takes now and then. A task that switches by itself does
+// not wait for a second round.
+func byChance(t *testing.T, p *harness.Patch) bool {
+	t.Helper()
+	if p.Outcome.Verdict != check.VerdictComplete {
+		return false
+	}
+	rounds := p.Phase(t).Rounds
+	require.NotNil(t, rounds, "rounds cannot be counted")
+	require.Greater(t, *rounds, 1, "the kthread switched by itself")
+	return true
 }
