@@ -26,6 +26,7 @@ func TestCondResched(t *testing.T) {
 		// model).
 		vm := harness.Boot(t, k, harness.CPUs(2), harness.KernelArgs("isolcpus=1"), harness.Load("proc-readers"))
 		spin := spinner(t, vm)
+		vm.LoadsProgress(t)
 		if k.Can(kernels.CondReschedSwitching) {
 			// Slow under TCG (see kernels.SlowDynamicPreemptTCG), so once is
 			// enough: on the way back the kthread switches no other way.
