@@ -134,7 +134,7 @@ func (b *Builder) compile(ctx context.Context, s *Source, kit *kernels.Kit, out 
 	}
 	defer remove()
 	for _, f := range s.Files {
-		if err := copyFile(filepath.Join(s.Path, f), filepath.Join(work, f)); err != nil {
+		if err := store.CopyFile(filepath.Join(s.Path, f), filepath.Join(work, f)); err != nil {
 			return fmt.Errorf("copy %s: %w", f, err)
 		}
 	}
@@ -178,7 +178,7 @@ func (b *Builder) compile(ctx context.Context, s *Source, kit *kernels.Kit, out 
 	if len(made) != 1 {
 		return &InputError{s.Path, fmt.Sprintf("its %s makes %d modules; one folder makes one module", s.ownKbuild(), len(made)), nil}
 	}
-	return copyFile(made[0], filepath.Join(out, filepath.Base(made[0])))
+	return store.CopyFile(made[0], filepath.Join(out, filepath.Base(made[0])))
 }
 
 // prebuilt takes a .ko as it is. Whether the kernel will have it is for the
@@ -210,24 +210,4 @@ func firstError(log string) string { return compilerError.FindString(log) }
 func lastLine(log string) string {
 	log = strings.TrimSpace(log)
 	return log[strings.LastIndexByte(log, '\n')+1:]
-}
-
-func copyFile(from, to string) error {
-	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-		return err
-	}
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := os.Create(to)
-	if err != nil {
-		return err
-	}
-	defer out.Close()
-	if _, err := io.Copy(out, in); err != nil {
-		return err
-	}
-	return out.Close()
 }

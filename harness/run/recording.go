@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -127,7 +126,7 @@ func (r *recording) boot(ctx context.Context, plan *mailbox.Plan, shift int) err
 		return err
 	}
 	initrd := filepath.Join(r.Dir, initrdFile)
-	if err := copyFile(machine.Initrd, initrd); err != nil {
+	if err := store.CopyFile(machine.Initrd, initrd); err != nil {
 		return err
 	}
 	machine.Initrd = initrd
@@ -276,21 +275,4 @@ func readRecording(dir string) (*Recording, error) {
 		return nil, &patch.InputError{Path: filepath.Join(dir, RecordingFile), Text: fmt.Sprintf("is not a %s: it was damaged, or another version of Switchyard wrote it", recordingSchema), Err: err}
 	}
 	return r, nil
-}
-
-func copyFile(from, to string) error {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := os.Create(to)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(out, in)
-	if closed := out.Close(); err == nil {
-		err = closed
-	}
-	return err
 }
