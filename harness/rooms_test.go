@@ -19,7 +19,12 @@ const module = "github.com/switchyard-project/switchyard/"
 // named with it, and those before it. run alone sees them all.
 var line = [][]string{
 	{"kernels", "kernels/guard", "kernels/store", "kernels/debian", "kernels/local", "kernels/toolroot", "kernels/source"},
-	{"images", "harness/patch", "harness/patch/btf"},
+	{"images", "harness/patch/refusal"},
+	{"harness/patch/object", "harness/patch/unified", "harness/patch/btf"},
+	{"harness/patch/tree", "harness/patch/compare", "harness/patch/runpre"},
+	{"harness/patch/klp"},
+	{"harness/patch/diff"},
+	{"harness/patch"},
 	{"harness/vm", "harness/vm/qmp", "harness/channel", "harness/load", "harness/observe", "harness/observe/sampler", "harness/mailbox"},
 	{"harness/check"},
 	{"harness/report"},

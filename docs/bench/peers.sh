@@ -147,8 +147,7 @@ declare -A release kit
 for k in "${kernels[@]}"; do
   mkdir "$work/exchange/$k"
   aside "$work/switchyard" patch build cases/testdata/cmdline --kernel "$k" -o "$work/exchange/$k/cmdline.ko" >"$work/built"
-  release[$k]=$(sed -n 's/.* for \([^ ]*\) patches:$/\1/p' "$work/built")
-  kit[$k]=$(echo "$store/kernels/${release[$k]}"_*)
+  read -r 'release[$k]' 'kit[$k]' < <("$work/switchyard" kernels get "$k")
   [ -e "${kit[$k]}/vmlinuz" ] || { say "no kernel image in ${kit[$k]}"; exit 1; }
   grep -q '^CONFIG_NET_9P=' "${kit[$k]}/config" ||
     notes+=("${release[$k]}: \`# CONFIG_NET_9P is not set\`, so nothing that needs 9p can be had there: vmtest gets the module in its initramfs instead of by its \`scriptvm\` and \`P9Directory\`, virtme-ng its root by virtiofs (its own first choice) instead of by \`--root\` or \`--rodir\`.")
