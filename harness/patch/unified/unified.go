@@ -36,7 +36,7 @@ type file struct {
 	short    bool
 	// copied: old stays; copy: it is one, which goes.
 	copied, copy bool
-	hunks  []*gitdiff.TextFragment
+	hunks        []*gitdiff.TextFragment
 	// binary content cannot be a live patch; what else has no hunks (another
 	// mode, an empty file, a bare rename) changes no code.
 	binary bool
