@@ -13,7 +13,7 @@
 #include <trace/events/task.h>
 
 extern char *saved_command_line;
-DECLARE_STATIC_KEY_FALSE(sched_schedstats);
+DECLARE_STATIC_KEY_TRUE(vm_numa_stat_key);
 
 static noinline int fault(int __user *p)
 {
@@ -36,6 +36,6 @@ static int __used cmdline_proc_show(struct seq_file *m, void *v)
 	might_sleep();
 	trace_task_rename(current, "switchyard");
 	seq_printf(m, "%s new %d key %d fault %d\n", saved_command_line, ++calls,
-		   static_branch_unlikely(&sched_schedstats) ? 1 : 0, fault((int __user *)8));
+		   static_branch_likely(&vm_numa_stat_key) ? 1 : 0, fault((int __user *)8));
 	return 0;
 }
