@@ -25,6 +25,13 @@ type reference struct {
 	offset  uint64 // in the function
 	reloc   *object.Reloc
 	address uint64 // of the symbol
+	// inner is the function that the reference leads into the middle of, nil
+	// if none: a function's cold part jumps back so. It then tells nothing of
+	// where the symbol is, since the image may have that function's code at
+	// other offsets.
+	inner *object.Symbol
+	to    uint64 // offset in inner
+	into  uint64 // the address in the image that this leads to
 }
 
 // mismatch is the first place where image and object differ.
@@ -71,7 +78,7 @@ func target(r *object.Reloc, field []byte, place uint64) uint64 {
 	return value - uint64(r.Addend)
 }
 
-// compare compares f with what stands at address in s. It gives where the
+// compare compares f byte for byte with what stands at address. It gives where the
 // image has the symbols that f refers to, or where the two differ first.
 func (m *matcher) compare(f *function, address uint64) ([]reference, *mismatch) {
 	image := m.space.at(address, len(f.code))
@@ -100,8 +107,8 @@ func (m *matcher) compare(f *function, address uint64) ([]reference, *mismatch) 
 			if n == 0 || at+n > len(f.code) {
 				return nil, &mismatch{uint64(at), fmt.Sprintf("a relocation of type %v cannot be judged", f.relocs[r].Type)}
 			}
-			ref := reference{uint64(at), &f.relocs[r], target(&f.relocs[r], image[at:at+n], address+uint64(at))}
-			if why := m.contradicts(ref); why != "" {
+			ref := reference{offset: uint64(at), reloc: &f.relocs[r], address: target(&f.relocs[r], image[at:at+n], address+uint64(at))}
+			if why := m.contradicts(&ref); why != "" {
 				return nil, &mismatch{uint64(at), why}
 			}
 			refs = append(refs, ref)
@@ -122,9 +129,11 @@ func show(code []byte) string { return fmt.Sprintf("% x", code[:min(len(code), 6
 // contradicts says why a reference cannot be to its symbol: the kernel has a
 // symbol of that name, but not there, or a string or constant of another
 // content. "" if nothing speaks against it.
-func (m *matcher) contradicts(ref reference) string {
+func (m *matcher) contradicts(ref *reference) string {
 	s := ref.reloc.Symbol
+	m.findInner(ref)
 	switch {
+	case ref.inner != nil:
 	case s.Section != nil && s.Section.Flags&elf.SHF_MERGE != 0:
 		return m.differs(ref)
 	case s.Section != nil:
@@ -147,6 +156,24 @@ func (m *matcher) contradicts(ref reference) string {
 	return ""
 }
 
+// findInner finds whether a reference leads into the middle of a function.
+func (m *matcher) findInner(ref *reference) {
+	s := ref.reloc.Symbol
+	if s.Section == nil || s.Section.Flags&elf.SHF_EXECINSTR == 0 {
+		return
+	}
+	after := uint64(ref.reloc.Addend)
+	if n, relative := width(ref.reloc.Type); relative {
+		after += uint64(n) // code refers to code at the end of an instruction
+	}
+	to := s.Value + after
+	for _, f := range m.named[s.Section] {
+		if f.Type == elf.STT_FUNC && to > f.Value && to-f.Value < f.Size {
+			ref.inner, ref.to, ref.into = f, to-f.Value, ref.address+after
+		}
+	}
+}
+
 // elsewhere says that the kernel knows a name, but not at address.
 func (m *matcher) elsewhere(s *object.Symbol, address uint64) string {
 	known := m.addresses(s)
@@ -165,7 +192,7 @@ func (m *matcher) elsewhere(s *object.Symbol, address uint64) string {
 }
 
 // differs compares the string or constant that a reference is to.
-func (m *matcher) differs(ref reference) string {
+func (m *matcher) differs(ref *reference) string {
 	s := ref.reloc.Symbol
 	from, at := s.Value, ref.address
 	if _, relative := width(ref.reloc.Type); !relative {

@@ -73,12 +73,15 @@ type matcher struct {
 	// those of symbols that are defined elsewhere.
 	sections map[*object.Section]uint64
 	symbols  map[*object.Symbol]uint64
+	// found are the functions whose place is known.
+	found map[*object.Symbol]candidate
 }
 
 // candidate is an address at which a function's code stands.
 type candidate struct {
 	address uint64
 	refs    []reference
+	moved   map[int]span // where its instructions are, nil: as in the object
 }
 
 // Match compares every function of pre, as the compiler left it, with the code
@@ -108,6 +111,7 @@ func newMatcher(pre *object.Object, im *Image, s *space) *matcher {
 	m := &matcher{
 		image: im, space: s, object: pre, named: map[*object.Section][]*object.Symbol{},
 		sections: map[*object.Section]uint64{}, symbols: map[*object.Symbol]uint64{},
+		found: map[*object.Symbol]candidate{},
 	}
 	for _, sym := range pre.Symbols {
 		if sym.Section != nil && sym.Type != elf.STT_SECTION && sym.Name != "" && !strings.HasPrefix(sym.Name, ".L") {
@@ -145,10 +149,17 @@ func (m *matcher) candidates(f *function, r *FunctionReport) (all []candidate) {
 		if slices.ContainsFunc(all, func(c candidate) bool { return c.address == address }) {
 			continue
 		}
+		var moved map[int]span
 		refs, different := m.compare(f, address)
+		if different != nil {
+			var again *mismatch
+			if refs, moved, again = m.align(f, address); again == nil || again.offset > different.offset {
+				different = again
+			}
+		}
 		switch {
 		case different == nil:
-			all = append(all, candidate{address, refs})
+			all = append(all, candidate{address, refs, moved})
 		case r.Address == 0 || different.offset > r.Offset:
 			r.Address, r.Offset, r.Why = address, different.offset, different.why
 		}
@@ -178,6 +189,7 @@ func (m *matcher) settle(functions []*function, open map[int][]candidate, report
 				delete(open, i)
 			case 1:
 				m.bind(f, left[0])
+				m.found[f.symbol] = left[0]
 				near.add(f, left[0].address)
 				report.Functions[i] = FunctionReport{Name: f.symbol.Name, Symbol: f.symbol, Address: left[0].address, OK: true}
 				delete(open, i)
@@ -200,10 +212,44 @@ func (m *matcher) settle(functions []*function, open map[int][]candidate, report
 			break
 		}
 	}
+	for i, f := range functions {
+		if r := &report.Functions[i]; r.OK {
+			if different := m.strays(m.found[f.symbol]); different != nil {
+				r.OK, r.Offset, r.Why = false, different.offset, different.why
+			}
+		} else if f.symbol.Bind == elf.STB_WEAK && len(open[i]) == 0 {
+			r.Why += " (this one is weak: has another file a function of the same name, which the kernel uses instead?)"
+		}
+	}
 	for i, left := range open {
 		report.Functions[i].Ambiguous = true
 		report.Functions[i].Why = fmt.Sprintf("the kernel has %d functions of that name with the same code, and nothing tells which one is this file's", len(left))
 	}
+}
+
+// strays says which reference of c into the middle of a function leads to
+// another instruction than in the object; nil if none.
+func (m *matcher) strays(c candidate) *mismatch {
+	for _, ref := range c.refs {
+		if ref.inner == nil {
+			continue
+		}
+		f, ok := m.found[ref.inner]
+		if !ok {
+			return &mismatch{ref.offset, fmt.Sprintf("it leads into %s, which is not the same", ref.inner.Name)}
+		}
+		into := int(ref.into - f.address)
+		s := span{int(ref.to), int(ref.to)}
+		if f.moved != nil {
+			if s, ok = f.moved[int(ref.to)]; !ok {
+				s = span{-1, -1}
+			}
+		}
+		if into < s.first || into > s.last {
+			return &mismatch{ref.offset, fmt.Sprintf("it leads to %s+%#x, the source's to +%#x", ref.inner.Name, into, ref.to)}
+		}
+	}
+	return nil
 }
 
 // conflict says what in c contradicts what is known by now; nil if nothing.
@@ -213,6 +259,9 @@ func (m *matcher) conflict(f *function, c candidate) *mismatch {
 	}
 	for _, ref := range c.refs {
 		s := ref.reloc.Symbol
+		if ref.inner != nil {
+			continue
+		}
 		bound, ok := m.symbols[s]
 		if s.Section != nil && s.Bind != elf.STB_WEAK {
 			bound, ok = m.sections[s.Section]
@@ -231,6 +280,7 @@ func (m *matcher) bind(f *function, c candidate) {
 	for _, ref := range c.refs {
 		s := ref.reloc.Symbol
 		switch {
+		case ref.inner != nil:
 		case s.Section == nil, s.Bind == elf.STB_WEAK:
 			m.symbols[s] = ref.address
 		case s.Section.Flags&elf.SHF_MERGE == 0:

@@ -58,6 +58,18 @@ func (s site) equal(object, image []byte) int {
 	return 0
 }
 
+// relaxed says that two instructions are such a site's two forms, of whatever
+// lengths.
+func (s site) relaxed(object, image []byte) bool {
+	switch s.kind {
+	case fentry:
+		return object[0] == 0xe8 && bytes.Equal(image, nop5)
+	case jumpLabel:
+		return (object[0] == 0xe9 || object[0] == 0xeb) && (bytes.Equal(image, nop5) || bytes.Equal(image, nop2))
+	}
+	return false
+}
+
 // findSites finds them in all sections of an object.
 func findSites(o *object.Object) map[*object.Section]*sites {
 	all := map[*object.Section]*sites{}
