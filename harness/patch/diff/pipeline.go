@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"slices"
 	"strings"
 
@@ -101,7 +102,7 @@ func (p *pipeline) module(ctx context.Context) (*klp.Module, error) {
 	if p.request.Callbacks != "" {
 		m.Callbacks = []string{p.request.Callbacks}
 	}
-	if m.Parts, err = p.parts(pairs); err != nil {
+	if m.Parts, err = p.parts(pairs, changed); err != nil {
 		return nil, err
 	}
 	p.warn(s, pairs)
@@ -140,7 +141,7 @@ func (p *pipeline) apply() ([]unified.Changed, error) {
 		}
 		for _, c := range r.Files {
 			if before, ok := now[c.Name]; ok {
-				c.Before = before.Before
+				c = before.Then(c)
 			}
 			if !last {
 				c.Hunks = nil
@@ -163,7 +164,7 @@ const mostUnits = 64
 
 // units are all translation units that the changed files go into, each once.
 func (p *pipeline) units(ctx context.Context, s sorted) (units []tree.Unit, err error) {
-	seen := map[tree.Unit]bool{}
+	seen := map[string]bool{} // an object's file may go into several modules
 	for _, c := range append(slices.Clone(s.sources), s.headers...) {
 		found, err := p.unitsOf(ctx, c)
 		if refusal.All(err) == nil && err != nil {
@@ -181,8 +182,8 @@ func (p *pipeline) units(ctx context.Context, s sorted) (units []tree.Unit, err 
 			}
 		}
 		for _, u := range found {
-			if !seen[u] {
-				seen[u] = true
+			if key := u.Out + " " + u.Object; !seen[key] {
+				seen[key] = true
 				units = append(units, u)
 			}
 		}
@@ -256,6 +257,30 @@ func (p *pipeline) compile(ctx context.Context, s sorted, units []tree.Unit, cha
 	return pairs, p.err()
 }
 
+// moved says how the lines of the changed files moved, by their names without
+// folders, which are all that objects have of them.
+func moved(changed []unified.Changed) compare.Moved {
+	files := map[string]*unified.Changed{}
+	for i, c := range changed {
+		name := path.Base(c.Name)
+		if _, twice := files[name]; twice {
+			files[name] = nil
+			continue
+		}
+		files[name] = &changed[i]
+	}
+	return func(file string, line int) (int, bool) {
+		c, ok := files[file]
+		switch {
+		case !ok:
+			return line, true
+		case c == nil:
+			return 0, false
+		}
+		return c.Moved(line)
+	}
+}
+
 // objects opens both objects of a pair.
 func (one pair) objects() (pre, post *object.Object, err error) {
 	if pre, err = object.Open(one.pre.Path); err != nil {
@@ -266,14 +291,15 @@ func (one pair) objects() (pre, post *object.Object, err error) {
 }
 
 // parts compares the units and takes what changed.
-func (p *pipeline) parts(pairs []pair) ([]klp.Part, error) {
+func (p *pipeline) parts(pairs []pair, changed []unified.Changed) ([]klp.Part, error) {
 	r := &resolver{pipeline: p}
+	moved := moved(changed)
 	for _, one := range pairs {
 		pre, post, err := one.objects()
 		if err != nil {
 			return nil, err
 		}
-		d, err := compare.Compare(pre, post)
+		d, err := compare.CompareMoved(pre, post, moved)
 		if err != nil {
 			if refusal.All(err) == nil {
 				return nil, err

@@ -4,6 +4,7 @@ package diff
 
 import (
 	"fmt"
+	"path"
 
 	"github.com/switchyard-project/switchyard/harness/patch/compare"
 	"github.com/switchyard-project/switchyard/harness/patch/klp"
@@ -52,7 +53,7 @@ func (r *resolver) take(one pair, pre, post *object.Object, d *compare.Differenc
 			return fmt.Errorf("%s: %w", one.Source, err)
 		}
 		for _, f := range refusal.All(err) {
-			if f.File == "" {
+			if f.File == "" || f.File == path.Base(one.Source) {
 				f.File = one.Source
 			}
 		}
@@ -102,10 +103,34 @@ func (r *resolver) parts() (parts []klp.Part, err error) {
 				part.Symbols[s] = *place
 			}
 		}
+		r.keys(u, part)
 		r.list(u, part)
 		parts = append(parts, part)
 	}
 	return parts, nil
+}
+
+// keys refuses static keys and static calls that the kernel would look at
+// before their owner is there: it does when the patch is loaded.
+func (r *resolver) keys(u taken, part klp.Part) {
+	for _, k := range u.selection.Keys {
+		at, ok := part.Symbols[k.Symbol]
+		if !ok || at.Object == klp.VMLinux {
+			continue
+		}
+		code := refusal.StaticKey
+		if k.Kind == compare.StaticCall {
+			code = refusal.StaticCall
+		}
+		r.fail(&refusal.Refusal{
+			Code: code, File: u.Source, Function: k.Function,
+			Text:   fmt.Sprintf("depends on the %s %s of module %s, which need not be there when the patch is loaded", k.Kind, at.Name, at.Object),
+			Advice: "read the key's value as data in the changed function (static_key_enabled), or patch its callers",
+		})
+	}
+	for _, name := range u.selection.Kept {
+		r.made.Warnings = append(r.made.Warnings, fmt.Sprintf("the address of the new function %s() is stored: what stores it must be gone before the patch is, or the kernel jumps to where it was", name))
+	}
 }
 
 // patched is a function to be replaced; nil if it cannot be, which is noted.

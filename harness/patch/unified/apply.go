@@ -28,6 +28,42 @@ type Changed struct {
 	Before []byte // nil: it was not there
 	After  []byte // nil: it goes
 	Hunks  []Placed
+
+	// moved has for each line of Before the one of After that it became, 0 for
+	// one that went; nil: they are the same lines.
+	moved []int
+}
+
+// Moved is the line of the file after the change that a line before it
+// became; false for one that is gone. 1 is the first.
+func (c Changed) Moved(line int) (int, bool) {
+	switch {
+	case c.moved == nil:
+		return line, true
+	case line < 1 || line > len(c.moved):
+		return 0, false
+	}
+	return c.moved[line-1], c.moved[line-1] > 0
+}
+
+// Then is c and next, which changes what c left, as one change.
+func (c Changed) Then(next Changed) Changed {
+	next.Before, next.moved = c.Before, c.through(next.moved)
+	return next
+}
+
+// through gives moved lines after c's own.
+func (c Changed) through(moved []int) []int {
+	if c.moved == nil || moved == nil {
+		return slices.Concat(c.moved, moved)
+	}
+	all := make([]int, len(c.moved))
+	for i, line := range c.moved {
+		if line > 0 && line <= len(moved) {
+			all[i] = moved[line-1]
+		}
+	}
+	return all
 }
 
 // Placed is where a hunk found its place.
@@ -172,7 +208,7 @@ func (w *work) file(f file, level int) error {
 	if c.After == nil {
 		return w.missing(f, from, to)
 	}
-	text, placed, err := w.change(f, from, c)
+	text, placed, moved, err := w.change(f, from, c)
 	if err != nil {
 		return err
 	}
@@ -183,7 +219,7 @@ func (w *work) file(f file, level int) error {
 		}
 		c.After, c.Hunks = nil, append(c.Hunks, placed...)
 	case to == from:
-		c.After, c.Hunks = text, append(c.Hunks, placed...)
+		c.After, c.Hunks, c.moved = text, append(c.Hunks, placed...), c.through(moved)
 	default:
 		target, err := w.get(to)
 		if err != nil {
@@ -225,7 +261,7 @@ func (w *work) create(f file, name string) error {
 func (w *work) missing(f file, from, to string) error {
 	if to != "" && to != from {
 		if target, err := w.get(to); err == nil && target.After != nil {
-			if _, _, err := placeAll(target.After, reversed(f).hunks, 0); err == nil {
+			if _, _, _, err := placeAll(target.After, reversed(f).hunks, 0); err == nil {
 				return alreadyApplied(to, 0)
 			}
 		}
@@ -245,21 +281,21 @@ func alreadyApplied(name string, line int) *refusal.Refusal {
 // change places the file's hunks. The order of the attempts matters: a fix
 // that is in already must not go in again just because two lines of context
 // are allowed to differ.
-func (w *work) change(f file, name string, c *Changed) ([]byte, []Placed, error) {
-	text, placed, err := placeAll(c.After, f.hunks, 0)
-	if back, backPlaced, backErr := placeAll(c.After, reversed(f).hunks, 0); backErr == nil && len(f.hunks) > 0 && !bytes.Equal(back, c.After) {
+func (w *work) change(f file, name string, c *Changed) ([]byte, []Placed, []int, error) {
+	text, placed, moved, err := placeAll(c.After, f.hunks, 0)
+	if back, backPlaced, _, backErr := placeAll(c.After, reversed(f).hunks, 0); backErr == nil && len(f.hunks) > 0 && !bytes.Equal(back, c.After) {
 		if err != nil || offsets(backPlaced) < offsets(placed) {
-			return nil, nil, alreadyApplied(name, backPlaced[0].Line)
+			return nil, nil, nil, alreadyApplied(name, backPlaced[0].Line)
 		}
 	}
 	for fuzz := 1; err != nil && fuzz <= mostFuzz; fuzz++ {
-		text, placed, err = placeAll(c.After, f.hunks, fuzz)
+		text, placed, moved, err = placeAll(c.After, f.hunks, fuzz)
 	}
 	var failed *failedHunk
 	if errors.As(err, &failed) {
-		return nil, nil, failed.refusal(name)
+		return nil, nil, nil, failed.refusal(name)
 	}
-	return text, placed, err
+	return text, placed, moved, err
 }
 
 func offsets(placed []Placed) (sum int) {

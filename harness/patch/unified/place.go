@@ -18,32 +18,48 @@ import (
 const mostFuzz = 2
 
 // placeAll places the hunks in order, each at the nearest line to where the
-// diff has it, each with the least fuzz up to most. The error is a
-// *failedHunk.
-func placeAll(text []byte, hunks []*gitdiff.TextFragment, most int) ([]byte, []Placed, error) {
+// diff has it, each with the least fuzz up to most. moved has for each line
+// the one that it becomes, 0 for one that goes. The error is a *failedHunk.
+func placeAll(text []byte, hunks []*gitdiff.TextFragment, most int) (after []byte, placed []Placed, moved []int, err error) {
 	lines := splitLines(text)
+	moved = make([]int, len(lines))
 	var out [][]byte
-	var placed []Placed
+	keep := func(from, to int) {
+		for i := from; i < to; i++ {
+			out = append(out, lines[i])
+			moved[i] = len(out)
+		}
+	}
 	done, drift := 0, 0 // lines behind us; offset of the last hunk
 	for i, h := range hunks {
-		old, new := sides(h)
+		old := oldLines(h)
 		p, ok := Placed{}, false
 		for fuzz := 0; fuzz <= most && !ok; fuzz++ {
 			p, ok = place(lines, h, old, done, drift, fuzz)
 		}
 		if !ok {
-			return nil, nil, &failedHunk{number: i + 1, of: len(hunks), hunk: h, lines: lines, old: old, from: done}
+			return nil, nil, nil, &failedHunk{number: i + 1, of: len(hunks), hunk: h, lines: lines, old: old, from: done}
 		}
 		head, tail := trims(h, p.Fuzz)
 		start := p.Line - 1 + head // p.Line is the untrimmed hunk's
-		out = append(out, lines[done:start]...)
-		out = append(out, new[head:len(new)-tail]...)
+		keep(done, start)
 		done = start + len(old) - head - tail
+		for _, l := range h.Lines[head : len(h.Lines)-tail] { // what is trimmed is context
+			switch l.Op {
+			case gitdiff.OpContext:
+				keep(start, start+1)
+				start++
+			case gitdiff.OpDelete:
+				start++
+			default:
+				out = append(out, []byte(l.Line))
+			}
+		}
 		drift = p.Offset
 		placed = append(placed, p)
 	}
-	out = append(out, lines[done:]...)
-	return bytes.Join(out, nil), placed, nil
+	keep(done, len(lines))
+	return bytes.Join(out, nil), placed, moved, nil
 }
 
 func splitLines(text []byte) [][]byte {
@@ -54,17 +70,14 @@ func splitLines(text []byte) [][]byte {
 	return lines
 }
 
-// sides are a hunk's lines before and after.
-func sides(h *gitdiff.TextFragment) (old, new [][]byte) {
+// oldLines are a hunk's lines before the change.
+func oldLines(h *gitdiff.TextFragment) (old [][]byte) {
 	for _, l := range h.Lines {
 		if l.Old() {
 			old = append(old, []byte(l.Line))
 		}
-		if l.New() {
-			new = append(new, []byte(l.Line))
-		}
 	}
-	return old, new
+	return old
 }
 
 // trims is how many lines of context a fuzz leaves away at each end: the

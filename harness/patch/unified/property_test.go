@@ -93,6 +93,14 @@ func TestAnyDiff(t *testing.T) {
 		require.NoError(t, err, "%s", diff)
 		require.Equal(t, after, string(r.Files[0].After))
 		require.Empty(t, r.Notes())
+		kept := 0
+		for i, line := range lines {
+			if to, ok := r.Files[0].Moved(i + 1); ok {
+				require.Equal(t, line, strings.SplitAfter(after, "\n")[to-1])
+				kept++
+			}
+		}
+		require.Equal(t, strings.Count(after, "line "), kept)
 
 		back, err := d.Reverse().Apply(source{"x.c": after}.read, 1)
 		require.NoError(t, err)
