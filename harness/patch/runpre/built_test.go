@@ -30,7 +30,7 @@ func builtKit(t testing.TB) *kernels.Kit {
 	}
 	st, err := store.Open("")
 	require.NoError(t, err)
-	found, err := filepath.Glob(filepath.Join(st.Dir, "kernels", "6.6.3_*", "kit.json"))
+	found, err := filepath.Glob(filepath.Join(st.Dir, "kernels", "6.6.3+modules_*", "kit.json"))
 	require.NoError(t, err)
 	for _, file := range found {
 		kit, err := kernels.ReadKitFile(filepath.Dir(file))

@@ -18,8 +18,12 @@ func TestTmpMatch(t *testing.T) {
 	im, err := OpenImage(kit)
 	require.NoError(t, err)
 	for _, source := range strings.Fields(os.Getenv("UNITS")) {
+		source, object, _ := strings.Cut(source, "=")
+		if object == "" {
+			object = VMLinux
+		}
 		o := compileUnit(t, kit, source, nil)
-		r, err := Match(o, im, VMLinux)
+		r, err := Match(o, im, object)
 		require.NoError(t, err)
 		ok := 0
 		for _, f := range r.Functions {
