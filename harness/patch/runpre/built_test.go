@@ -4,6 +4,7 @@ package runpre
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"path"
 	"path/filepath"
@@ -52,7 +53,7 @@ var openRoot = sync.OnceValues(func() (*toolroot.Root, error) {
 	if err != nil {
 		return nil, err
 	}
-	return toolroot.Open(testingContext, st, archive)
+	return toolroot.Open(context.Background(), st, archive)
 })
 
 // savedCommand is the line of a .cmd file that holds the compiler's.

@@ -88,13 +88,17 @@ func readImage(f *elf.File) (*Image, error) {
 	if rodata == nil || text == nil {
 		return nil, errors.New("it has no .text or no .rodata")
 	}
-	symbols, err := kallsyms(rodata.data, rodata.address, text.address)
-	if err != nil {
-		return nil, err
-	}
 	exports, err := btf.ReadExports(f)
 	if err != nil {
 		return nil, fmt.Errorf("exported symbols: %w", err)
+	}
+	known := map[string]uint64{}
+	for name, e := range exports {
+		known[name] = e.Address
+	}
+	symbols, err := kallsyms(rodata.data, rodata.address, text.address, known)
+	if err != nil {
+		return nil, err
 	}
 	vmlinux := newSpace(VMLinux, segments, symbols)
 	vmlinux.exports = exports

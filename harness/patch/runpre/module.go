@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/switchyard-project/switchyard/harness/patch/btf"
@@ -120,7 +121,7 @@ func (im *Image) load(name string, ko []byte, needs []*space) (*space, error) {
 		}
 	}
 	made := newSpace(name, segments, symbols)
-	made.needs = needs
+	made.needs = append(slices.Clone(needs), l.nobodys())
 	made.exports = moduleExports(o, made)
 	return made, nil
 }
@@ -225,4 +226,13 @@ func (l *loader) resolve(s *object.Symbol) uint64 {
 		l.unknown[s] = modulesTo + 16*uint64(len(l.unknown)+1)
 	}
 	return l.unknown[s]
+}
+
+// nobodys are the symbols that were found nowhere, in a space of their own.
+func (l *loader) nobodys() *space {
+	var all []Symbol
+	for s, at := range l.unknown {
+		all = append(all, Symbol{Name: s.Name, Kind: 'U', Address: at})
+	}
+	return newSpace("", nil, all)
 }
