@@ -4,6 +4,7 @@ package runpre
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"path"
 	"path/filepath"
@@ -30,7 +31,7 @@ func builtKit(t testing.TB) *kernels.Kit {
 	}
 	st, err := store.Open("")
 	require.NoError(t, err)
-	found, err := filepath.Glob(filepath.Join(st.Dir, "kernels", "6.6.3_*", "kit.json"))
+	found, err := filepath.Glob(filepath.Join(st.Dir, "kernels", "6.6.3+modules_*", "kit.json"))
 	require.NoError(t, err)
 	for _, file := range found {
 		kit, err := kernels.ReadKitFile(filepath.Dir(file))
@@ -52,7 +53,7 @@ var openRoot = sync.OnceValues(func() (*toolroot.Root, error) {
 	if err != nil {
 		return nil, err
 	}
-	return toolroot.Open(testingContext, st, archive)
+	return toolroot.Open(context.Background(), st, archive)
 })
 
 // savedCommand is the line of a .cmd file that holds the compiler's.

@@ -195,10 +195,15 @@ func (m *matcher) elsewhere(s *object.Symbol, address uint64) string {
 func (m *matcher) differs(ref *reference) string {
 	s := ref.reloc.Symbol
 	from, at := s.Value, ref.address
-	if _, relative := width(ref.reloc.Type); !relative {
-		// By the section's symbol; the addend says where in it.
-		from += uint64(ref.reloc.Addend)
-		at += uint64(ref.reloc.Addend)
+	if s.Type == elf.STT_SECTION {
+		// The addend says which one is meant; by a symbol of its own it may
+		// lead past it, as the end of a loop does.
+		offset := uint64(ref.reloc.Addend)
+		if n, relative := width(ref.reloc.Type); relative {
+			offset += uint64(n)
+		}
+		from += offset
+		at += offset
 	}
 	if from > uint64(len(s.Section.Data)) {
 		return fmt.Sprintf("it refers to %#x in %s, which ends before", from, s.Section.Name)

@@ -32,10 +32,11 @@ const VMLinux = "vmlinux"
 type Image struct {
 	kit     *kernels.Kit
 	vmlinux *space
-	exports map[string]btf.Export
+	exports map[string]btf.Export // of vmlinux
 
 	mu      sync.Mutex
 	modules map[string]*space
+	next    uint64 // where the next module goes
 }
 
 // OpenImage reads the image of kit and the table of symbols in it. Modules are
@@ -87,15 +88,21 @@ func readImage(f *elf.File) (*Image, error) {
 	if rodata == nil || text == nil {
 		return nil, errors.New("it has no .text or no .rodata")
 	}
-	symbols, err := kallsyms(rodata.data, rodata.address, text.address)
-	if err != nil {
-		return nil, err
-	}
 	exports, err := btf.ReadExports(f)
 	if err != nil {
 		return nil, fmt.Errorf("exported symbols: %w", err)
 	}
-	return &Image{vmlinux: newSpace(VMLinux, segments, symbols), exports: exports, modules: map[string]*space{}}, nil
+	known := map[string]uint64{}
+	for name, e := range exports {
+		known[name] = e.Address
+	}
+	symbols, err := kallsyms(rodata.data, rodata.address, text.address, known)
+	if err != nil {
+		return nil, err
+	}
+	vmlinux := newSpace(VMLinux, segments, symbols)
+	vmlinux.exports = exports
+	return &Image{vmlinux: vmlinux, exports: exports, modules: map[string]*space{}}, nil
 }
 
 // Symbols are all symbols of an object in the order by which a live patch
@@ -106,12 +113,4 @@ func (im *Image) Symbols(object string) ([]Symbol, error) {
 		return nil, err
 	}
 	return s.symbols, nil
-}
-
-// space is what object puts into the kernel's addresses.
-func (im *Image) space(object string) (*space, error) {
-	if object == VMLinux {
-		return im.vmlinux, nil
-	}
-	return nil, fmt.Errorf("module %s: not yet", object)
 }

@@ -32,9 +32,10 @@ const (
 )
 
 // kallsyms reads the names and addresses out of rodata, which stands at
-// address at; text is where the kernel begins. Symbols come in the kernel's
-// order, which is that of addresses.
-func kallsyms(rodata []byte, at, text uint64) ([]Symbol, error) {
+// address at; text is where the kernel begins, and known are addresses of
+// global symbols, which prove the form. Symbols come in the kernel's order,
+// which is that of addresses.
+func kallsyms(rodata []byte, at, text uint64, known map[string]uint64) ([]Symbol, error) {
 	t, err := findTokens(rodata)
 	if err != nil {
 		return nil, err
@@ -42,7 +43,7 @@ func kallsyms(rodata []byte, at, text uint64) ([]Symbol, error) {
 	if err := t.findNames(); err != nil {
 		return nil, err
 	}
-	addresses, err := t.findAddresses(at, text)
+	addresses, err := t.findAddresses(at, text, known)
 	if err != nil {
 		return nil, err
 	}
@@ -84,9 +85,13 @@ func findTokens(data []byte) (*tables, error) {
 				break
 			}
 		}
-		for _, begin := range []int{start, roundUp(start, 4), roundUp(start, 8)} {
+		// What stands before the table need not end with a zero.
+		for begin := roundUp(start, 4); begin <= hit; begin += 4 {
 			if t := tokensAt(data, begin); t != nil {
 				return t, nil
+			}
+			if data[begin] == 0 && begin > start {
+				break
 			}
 		}
 	}
@@ -216,8 +221,8 @@ func (t *tables) namesAt(begin, n int) []Symbol {
 }
 
 // findAddresses reads the offsets in each of the forms there have been and
-// takes the one in which _text stands where the kernel begins.
-func (t *tables) findAddresses(at, text uint64) ([]uint64, error) {
+// takes the one in which symbols stand where they are known to be.
+func (t *tables) findAddresses(at, text uint64, known map[string]uint64) ([]uint64, error) {
 	n := len(t.symbols)
 	var found []uint64
 	try := func(offsets int, base uint64) bool {
@@ -230,7 +235,7 @@ func (t *tables) findAddresses(at, text uint64) ([]uint64, error) {
 				p := offsets + 4*i
 				all[i] = form(t.u32(p), base, at+uint64(p))
 			}
-			if t.plausible(all, text) {
+			if t.agrees(all, known) {
 				found = all
 				return true
 			}
@@ -267,18 +272,22 @@ var addressForms = []func(offset uint32, base, place uint64) uint64{
 	func(offset uint32, _, place uint64) uint64 { return place + uint64(int64(int32(offset))) },
 }
 
-// plausible says that addresses ascend and _text is where it must be.
-func (t *tables) plausible(all []uint64, text uint64) bool {
-	ok := false
+// agrees says that addresses ascend and that all global symbols that are known
+// are where they must be. One entry off would agree in neither.
+func (t *tables) agrees(all []uint64, known map[string]uint64) bool {
+	proofs := 0
 	for i, s := range t.symbols {
 		if i > 0 && all[i] < all[i-1] {
 			return false
 		}
-		if s.Name == "_text" {
-			ok = all[i] == text
+		if want, ok := known[s.Name]; ok && s.Global() {
+			if all[i] != want {
+				return false
+			}
+			proofs++
 		}
 	}
-	return ok
+	return proofs > 0
 }
 
 // Symbol is a symbol of the kernel's own table, or of a module's.

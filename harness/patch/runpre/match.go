@@ -178,10 +178,14 @@ func (m *matcher) settle(functions []*function, open map[int][]candidate, report
 			if !ok {
 				continue
 			}
+			var first candidate
+			if len(left) > 0 {
+				first = left[0]
+			}
 			left = slices.DeleteFunc(left, func(c candidate) bool { return m.conflict(f, c) != nil })
-			if len(left) == 0 && len(open[i]) > 0 {
-				different := m.conflict(f, open[i][0])
-				report.Functions[i].Address, report.Functions[i].Offset, report.Functions[i].Why = open[i][0].address, different.offset, different.why
+			if len(left) == 0 && first.address != 0 {
+				different := m.conflict(f, first)
+				report.Functions[i].Address, report.Functions[i].Offset, report.Functions[i].Why = first.address, different.offset, different.why
 			}
 			open[i] = left
 			switch len(left) {

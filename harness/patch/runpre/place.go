@@ -31,15 +31,7 @@ func (im *Image) Lookup(object, name string) ([]Place, error) {
 	}
 	var all []Place
 	for _, i := range s.byName[name] {
-		all = append(all, im.exported(s.place(i)))
+		all = append(all, s.place(i))
 	}
 	return all, nil
-}
-
-// exported notes whether modules may use a place.
-func (im *Image) exported(p Place) Place {
-	if e, ok := im.exports[p.Name]; ok && p.Object == VMLinux && e.Address == p.Address {
-		p.Exported, p.Namespace = true, e.Namespace
-	}
-	return p
 }

@@ -9,13 +9,13 @@ import (
 	"github.com/switchyard-project/switchyard/harness/patch/object"
 )
 
-// spaces are where a symbol of this object may be: in the object itself, then
-// in the kernel.
+// spaces are where a symbol of this object may be: in the object itself, in
+// the kernel, in the modules it depends on.
 func (m *matcher) spaces() []*space {
 	if m.space == m.image.vmlinux {
 		return []*space{m.space}
 	}
-	return []*space{m.space, m.image.vmlinux}
+	return append([]*space{m.space, m.image.vmlinux}, m.space.needs...)
 }
 
 // addresses are where the kernel has symbols that s may be, judged by names
@@ -69,7 +69,7 @@ func (m *matcher) places() map[*object.Symbol]Place {
 		}
 		for _, where := range m.spaces() {
 			if same := where.byName[s.Name]; len(same) == 1 && stem(s.Name) == s.Name && (s.Bind != elf.STB_LOCAL || !m.differsInText(s)) {
-				all[s] = m.image.exported(where.place(same[0]))
+				all[s] = where.place(same[0])
 				break
 			}
 			if s.Section != nil {
@@ -104,13 +104,13 @@ func (m *matcher) placeAt(s *object.Symbol, address uint64) Place {
 			has := where.symbols[i].Name
 			switch {
 			case has == name:
-				return m.image.exported(where.place(i))
+				return where.place(i)
 			case stem(has) == stem(name) && s.Bind == elf.STB_LOCAL, section && name == "" && best < 0:
 				best = i
 			}
 		}
 		if best >= 0 {
-			return m.image.exported(where.place(best))
+			return where.place(best)
 		}
 	}
 	return Place{Address: address, Object: m.space.object}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/switchyard-project/switchyard/harness/patch/btf"
 )
 
 // segment is content that stands at an address.
@@ -26,6 +28,8 @@ type space struct {
 	byName    map[string][]int
 	byAddress []int // indices of symbols
 	stems     func() map[string][]int
+	exports   map[string]btf.Export
+	needs     []*space // of a module: those whose symbols it may use
 }
 
 func newSpace(object string, segments []segment, symbols []Symbol) *space {
@@ -106,7 +110,11 @@ func (s *space) sympos(i int) uint64 {
 
 // place is symbol i as a live patch names it.
 func (s *space) place(i int) Place {
-	return Place{Name: s.symbols[i].Name, Address: s.symbols[i].Address, Sympos: s.sympos(i), Object: s.object}
+	p := Place{Name: s.symbols[i].Name, Address: s.symbols[i].Address, Sympos: s.sympos(i), Object: s.object}
+	if e, ok := s.exports[p.Name]; ok && e.Address == p.Address {
+		p.Exported, p.Namespace = true, e.Namespace
+	}
+	return p
 }
 
 // stem is a name without the number by which a compiler tells static
