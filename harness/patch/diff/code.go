@@ -179,6 +179,48 @@ func chunks(text []byte) (all []chunk) {
 	return all
 }
 
+// function is the name and the head of a function's definition, "" of what is
+// none.
+func (c chunk) function() (name, head string) {
+	if len(c) == 0 || c[0].text == "#" || c[len(c)-1].text != "}" {
+		return "", ""
+	}
+	for i, t := range c {
+		switch {
+		case t.text == "=" || t.text == ";":
+			return "", ""
+		case t.text == "(" && name == "" && i > 0 && c[i-1].text != "__attribute__" && c[i-1].text != ")":
+			name = c[i-1].text
+		case t.text == "{":
+			if name == "" {
+				return "", ""
+			}
+			return name, c[:i].text()
+		}
+	}
+	return "", ""
+}
+
+// argument is the first word in a chunk's first parentheses.
+func (c chunk) argument() string {
+	for i, t := range c {
+		if t.text == "(" && i+1 < len(c) {
+			return c[i+1].text
+		}
+	}
+	return ""
+}
+
+// lineOf is where a word stands first.
+func (c chunk) lineOf(word string) int {
+	for _, t := range c {
+		if t.text == word {
+			return t.line
+		}
+	}
+	return 0
+}
+
 // changedChunks are those that only one of two texts has.
 func changedChunks(before, after []byte) (changed []chunk) {
 	counts := map[string]int{}
@@ -217,7 +259,7 @@ func (c chunk) shapes() bool {
 				if next.text == "{" {
 					return true
 				}
-				if next.text == ";" || next.text == "=" {
+				if strings.Contains(";=*,)", next.text) { // a variable or a parameter of the type
 					break
 				}
 			}

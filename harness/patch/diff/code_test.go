@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/switchyard-project/switchyard/harness/patch/unified"
 )
 
 // TestSameCode: comments and space are no change, all else is.
@@ -92,6 +94,31 @@ func TestShapes(t *testing.T) {
 			got = got || ch.shapes()
 		}
 		require.Equal(t, c.want, got, c.b)
+	}
+}
+
+// TestHeads: a function of which the head changes may be another function to
+// its callers.
+func TestHeads(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{
+		{"int f(int a) { return 1; }", "int f(int a) { return 2; }", false},
+		{"int f(int a) { return 1; }", "int f(long a) { return 1; }", true},
+		{"int f(int a) { return 1; }", "int f(int a) { return 1; } int g(int a) { return 1; }", false},
+		{"int f(int a) { return 1; }", "int f(int b) { return b; }", true},
+		{"struct s { int (*f)(int); };", "struct s { int (*f)(long); };", true},
+	} {
+		require.Equal(t, c.want, typesMayChange(unified.Changed{Before: []byte(c.a), After: []byte(c.b)}), c.b)
+	}
+}
+
+// TestLines finds functions by their names in the source.
+func TestLines(t *testing.T) {
+	c := unified.Changed{After: []byte("#define f(x) x\n\nint g(void);\nint x = f(1);\nstatic int __must_check\nf(int a)\n{\n\treturn g(a);\n}\nSYSCALL_DEFINE1(h, int, a)\n{\n\treturn f(a);\n}\n")}
+	for name, line := range map[string]int{"f": 6, "f.isra.0": 6, "g": 0, "__do_sys_h": 10, "__x64_sys_h": 10, "__do_sys_f": 0} {
+		require.Equal(t, line, lineOf(name, c), name)
 	}
 }
 

@@ -49,6 +49,7 @@ type pipeline struct {
 	source  source
 	image   func() (*runpre.Image, error)
 
+	typed   bool // the objects have debugging information
 	made    Made
 	checked []CheckedFunction
 	errs    *multierror.Error
@@ -238,9 +239,7 @@ type pair struct {
 func (p *pipeline) compile(ctx context.Context, s sorted, units []tree.Unit, changed []unified.Changed) ([]pair, error) {
 	debug := false
 	for _, c := range append(slices.Clone(s.sources), s.headers...) {
-		for _, ch := range changedChunks(c.Before, c.After) {
-			debug = debug || ch.shapes()
-		}
+		debug = debug || typesMayChange(c)
 	}
 	overlay := map[string][]byte{}
 	for _, c := range changed {
@@ -258,14 +257,8 @@ func (p *pipeline) compile(ctx context.Context, s sorted, units []tree.Unit, cha
 	for i, u := range units {
 		pairs = append(pairs, pair{u, pre[i], post[i]})
 	}
-	if debug {
-		for _, one := range pairs {
-			if err := p.layouts(one); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return pairs, p.err()
+	p.typed = debug
+	return pairs, nil
 }
 
 // moved says how the lines of the changed files moved, by their names without
@@ -318,6 +311,11 @@ func (p *pipeline) parts(pairs []pair, changed []unified.Changed) ([]klp.Part, e
 			p.fail(err)
 			continue
 		}
+		if p.typed {
+			if err := p.types(one, d.Exported(), changed); err != nil {
+				return nil, err
+			}
+		}
 		if d.Empty() {
 			continue
 		}
@@ -325,6 +323,7 @@ func (p *pipeline) parts(pairs []pair, changed []unified.Changed) ([]klp.Part, e
 			return nil, err
 		}
 	}
+	locate(p.failed(), changed)
 	if err := p.err(); err != nil {
 		return nil, err
 	}
@@ -335,5 +334,6 @@ func (p *pipeline) parts(pairs []pair, changed []unified.Changed) ([]klp.Part, e
 	if err != nil {
 		return nil, err
 	}
+	locate(p.failed(), changed)
 	return parts, p.err()
 }
