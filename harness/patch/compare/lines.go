@@ -131,10 +131,12 @@ func (c *comparison) follows(a *atom, before, after uint32) bool {
 }
 
 // straight says of an instruction between the loading of arguments and a call
-// that it is one of those that load: anything else ends what is sure.
+// that it goes on to the next and writes no register but its first operand:
+// anything else ends what is sure.
 func straight(in x86asm.Inst) bool {
 	switch in.Op {
-	case x86asm.MOV, x86asm.LEA, x86asm.XOR, x86asm.MOVZX, x86asm.MOVSX, x86asm.MOVSXD:
+	case x86asm.MOV, x86asm.LEA, x86asm.XOR, x86asm.MOVZX, x86asm.MOVSX, x86asm.MOVSXD,
+		x86asm.ADD, x86asm.SUB, x86asm.AND, x86asm.OR, x86asm.TEST, x86asm.CMP, x86asm.PUSH, x86asm.POP:
 		return true
 	}
 	return false
