@@ -47,6 +47,7 @@ type ref struct {
 	target  *atom           // nil: undefined, or merged, or an entry
 	entry   *entry          // in a table
 	call    bool            // a call or jump: the address is not kept
+	nothing *object.Section // it is about no byte of that section
 }
 
 func (a *atom) name() string {
@@ -162,6 +163,20 @@ func (u *unit) nameAtoms() {
 			}
 			made = append(made, a)
 			u.of[s] = a
+		}
+		for _, a := range made {
+			// The name that says something is the one to use.
+			slices.SortStableFunc(a.symbols, func(x, y *object.Symbol) int {
+				_, n := stem(x.Name)
+				_, m := stem(y.Name)
+				switch {
+				case n == m:
+					return cmp.Compare(rank(x), rank(y))
+				case n:
+					return 1
+				}
+				return -1
+			})
 		}
 		u.in[section] = made
 	}

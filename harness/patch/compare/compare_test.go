@@ -101,3 +101,21 @@ func TestCompare(t *testing.T) {
 		})
 	}
 }
+
+func TestCompareMoved(t *testing.T) {
+	const pre = "void f(void *p) {\n take(p, __LINE__, 5);\n}\nvoid g(void *p) { take(p, 3, 4); }\nvoid h(void *p) { take(p, __LINE__, 5); }"
+	const post = "\nvoid f(void *p) {\n take(p, __LINE__, 5);\n}\nvoid g(void *p) { take(p, 4, 4); }\nvoid h(void *p) { take(p, __LINE__, 6); }"
+	a, b := compile(t, pre), compile(t, post)
+	d, err := Compare(a, b)
+	require.NoError(t, err)
+	require.Equal(t, map[string]Status{"f": Changed, "g": Changed, "h": Changed}, changes(d))
+
+	info, err := ReadDebugInfo(debugged(t, pre), "")
+	require.NoError(t, err)
+	moved := info.Within(func(file string, line int) (int, bool) { return line + 1, true })
+	d, err = CompareMoved(a, b, moved)
+	require.NoError(t, err)
+	// In g the constant moved as the lines did, but is no line of g.
+	require.Equal(t, map[string]Status{"g": Changed, "h": Changed}, changes(d))
+	require.Equal(t, []string{"f"}, d.LineOnly)
+}

@@ -158,6 +158,9 @@ func (x *extraction) relocate(owner *atom, refs []ref, made *object.Section, at 
 		r := &refs[i]
 		reloc := object.Reloc{Offset: uint64(at + r.at), Type: r.typ}
 		switch {
+		case r.nothing != nil:
+			empty, _ := x.room(r.nothing, 0, 0)
+			reloc.Symbol = x.sectionSymbol(empty)
 		case r.section == nil:
 			reloc.Symbol, reloc.Addend = x.global(r.symbol), r.addend
 		case r.entry != nil:
