@@ -85,6 +85,11 @@ kernel's source (.patch, .diff), a folder with C sources or a .c file.`,
 				return fmt.Errorf("write %s: %w", out, err)
 			}
 			done()
+			if m.Manifest.Diff != nil {
+				for _, n := range m.Manifest.Diff.Notes {
+					fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", out, n)
+				}
+			}
 			for _, w := range m.Manifest.Warnings {
 				fmt.Fprintf(cmd.ErrOrStderr(), "%s: warning: %s\n", out, w)
 			}
