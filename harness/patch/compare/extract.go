@@ -136,6 +136,7 @@ func (x *extraction) copySymbols() {
 		made := *s
 		made.Section = x.sections[s.Section]
 		made.Value = uint64(x.at[a] + int64(s.Value) - int64(a.start))
+		made.Size = min(s.Size, a.end-s.Value) // no name reaches beyond what was taken
 		x.copies[s] = &made
 		x.out.Symbols = append(x.out.Symbols, &made)
 	}

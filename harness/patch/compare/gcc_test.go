@@ -36,7 +36,7 @@ void call(void (*)(void));
 int random(void);
 `
 
-func compile(t *testing.T, source string, flags ...string) *object.Object {
+func compile(t testing.TB, source string, flags ...string) *object.Object {
 	t.Helper()
 	gcc, err := exec.LookPath("gcc")
 	if err != nil {
