@@ -151,7 +151,7 @@ func (c *comparison) sameRef(x, y *ref, o *outcome) string {
 	switch {
 	case k == merged:
 		m, n := x.constant(), y.constant()
-		if m == nil || !bytes.Equal(m, n) {
+		if !bytes.Equal(m, n) || m == nil && x.place != y.place {
 			return differ
 		}
 		return ""
