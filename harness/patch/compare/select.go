@@ -56,6 +56,7 @@ type Key struct {
 type selector struct {
 	*Difference
 	hooked   map[*atom]bool // post atoms that replace one of the kernel
+	carried  map[*atom]bool // changed ones that come along with the callers, which are hooked
 	included map[*atom]bool
 	queue    []*atom
 	refused  *multierror.Error
@@ -72,7 +73,7 @@ func Select(pre, post *object.Object, d *Difference) (*Selection, error) {
 			return nil, err
 		}
 	}
-	s := &selector{Difference: d, hooked: map[*atom]bool{}, included: map[*atom]bool{}, kept: map[string]bool{}}
+	s := &selector{Difference: d, hooked: map[*atom]bool{}, carried: map[*atom]bool{}, included: map[*atom]bool{}, kept: map[string]bool{}}
 	if d.Empty() {
 		return nil, s.refusal(refusal.Refusal{Code: refusal.NoEffect, Text: "nothing that is built changes", Advice: "comments, line numbers and debug information are no change; see that the diff touches what this kernel builds"})
 	}
@@ -116,6 +117,7 @@ func (s *selector) hook() {
 			}
 		}
 	}
+	s.throughCallers()
 	for _, b := range s.post.atoms {
 		// New functions that other units may call.
 		if s.hooked[b] || b.code && len(b.symbols) > 0 && s.from[b] == nil && !b.local() && !boot(b.section.Name) {
@@ -191,6 +193,9 @@ func (s *selector) brought(a *atom, r *ref) bool {
 		if !r.call && r.place == int64(t.start) {
 			s.kept[t.name()] = true
 		}
+		return true
+	}
+	if s.carried[t] {
 		return true
 	}
 	// An address that is kept must outlive the patch.

@@ -84,6 +84,11 @@ func TestSelect(t *testing.T) {
 		patched, defined, undefined []string
 		sections                    []string // beyond code
 	}{{
+		name:    "what cannot be hooked, by its callers",
+		pre:     "static noinline notrace int f(int a) { return a * 3 + 1; } int g(int a) { return f(a); } int h(int a) { return f(a) + 1; } int i(int a) { return a; }",
+		post:    "static noinline notrace int f(int a) { return a * 3 + 2; } int g(int a) { return f(a); } int h(int a) { return f(a) + 1; } int i(int a) { return a; }",
+		patched: []string{"g", "h"}, defined: []string{"f", "g", "h"}, undefined: []string{"__fentry__"}, sections: []string{"__mcount_loc"},
+	}, {
 		name: "one function", pre: "int f(int a) { return a + 1; }", post: "int f(int a) { return a + 2; }",
 		patched: []string{"f"}, defined: []string{"f"}, undefined: []string{"__fentry__"}, sections: []string{"__mcount_loc"},
 	}, {
