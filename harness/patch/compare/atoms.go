@@ -90,12 +90,13 @@ type unit struct {
 	kinds  map[*object.Section]kind
 	biases map[*object.Section]map[uint64]int64
 	rows   map[*object.Section][]*entry // of tables, by start
+	code   map[string]*atom             // functions by each of their names
 }
 
 func take(o *object.Object) *unit {
 	u := &unit{
 		object: o, in: map[*object.Section][]*atom{}, of: map[*object.Symbol]*atom{}, kinds: map[*object.Section]kind{},
-		biases: map[*object.Section]map[uint64]int64{}, rows: map[*object.Section][]*entry{},
+		biases: map[*object.Section]map[uint64]int64{}, rows: map[*object.Section][]*entry{}, code: map[string]*atom{},
 	}
 	for _, s := range o.Sections {
 		u.kinds[s] = kindOf(s)
@@ -107,6 +108,11 @@ func take(o *object.Object) *unit {
 		for _, a := range u.in[s] {
 			a.refs = u.refs(s, a.lead, a.end, int64(a.start))
 			u.atoms = append(u.atoms, a)
+			for _, y := range a.symbols {
+				if a.code && u.code[y.Name] == nil {
+					u.code[y.Name] = a
+				}
+			}
 		}
 	}
 	u.readTables()

@@ -105,14 +105,15 @@ func (d *DebugInfo) FunctionAt(file string, line int) (string, bool) {
 }
 
 // Within makes of what is known of a file's lines what is known of a
-// function's: only lines of the function itself can be its __LINE__.
+// function's: only its own lines, and those of functions that were taken into
+// others, can be its __LINE__.
 func (d *DebugInfo) Within(moved func(file string, line int) (int, bool)) Moved {
 	return func(function string, line int) (int, bool) {
 		p, ok := d.Place(function)
 		if !ok {
 			return 0, false
 		}
-		if at, ok := d.FunctionAt(p.File, line); !ok || at != function {
+		if at, ok := d.FunctionAt(p.File, line); !ok || at != function && !d.functions[at].inline {
 			return 0, false
 		}
 		return moved(p.File, line)

@@ -86,6 +86,9 @@ func Select(pre, post *object.Object, d *Difference) (*Selection, error) {
 		}
 		return nil, err
 	}
+	if len(s.included) == 0 {
+		return nil, s.refusal(refusal.Refusal{Code: refusal.NoEffect, Text: "only what nothing uses any more goes away", Advice: "see that the diff touches what this kernel builds"})
+	}
 	return s.extract()
 }
 
@@ -109,10 +112,8 @@ func (s *selector) hook() {
 			if m.Status != Changed && !(part && m.Status != Same) {
 				continue
 			}
-			for _, b := range s.post.atoms {
-				if b.code && b.name() == whole && s.from[b] != nil {
-					s.hooked[b] = true
-				}
+			if b := s.post.code[whole]; b != nil && s.from[b] != nil {
+				s.hooked[b] = true
 			}
 		}
 	}
@@ -186,12 +187,7 @@ func (s *selector) brought(a *atom, r *ref) bool {
 		return s.from[t] == nil
 	}
 	if whole, part := cold(t.name()); part {
-		for _, b := range s.post.atoms {
-			if b.code && b.name() == whole && s.included[b] {
-				return true
-			}
-		}
-		return s.from[t] == nil
+		return s.included[s.post.code[whole]] || s.from[t] == nil
 	}
 	if s.from[t] == nil {
 		if !r.call && r.place == int64(t.start) {
