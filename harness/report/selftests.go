@@ -5,10 +5,13 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
+
+	"github.com/switchyard-project/switchyard/kernels"
 )
 
 // Selftests are the results of a kernel's own livepatch selftests.
@@ -102,6 +105,57 @@ func (r Report) WriteSelftests(w io.Writer) {
 			fmt.Fprintf(w, "  again:    %s\n", s.Repro)
 		}
 	}
+}
+
+// writeSelftests writes a row for each script and a column for each kernel.
+func (m Merged) writeSelftests(w io.Writer) {
+	var names, releases []string
+	cells := map[[2]string]string{}
+	for _, s := range m.Selftests {
+		if !slices.Contains(releases, s.Kernel.Release) {
+			releases = append(releases, s.Kernel.Release)
+		}
+		for _, script := range s.Scripts {
+			if !slices.Contains(names, script.Name) {
+				names = append(names, script.Name)
+			}
+			cell := script.Result
+			if !script.AsExpected() {
+				cell = "**" + script.result() + "**"
+			}
+			cells[[2]string{script.Name, s.Kernel.Release}] = cell
+		}
+	}
+	slices.SortFunc(releases, kernels.CompareVersions)
+	t := table.NewWriter()
+	t.SetOutputMirror(w)
+	header := table.Row{"script"}
+	for _, k := range releases {
+		header = append(header, k)
+	}
+	t.AppendHeader(header)
+	for _, n := range names {
+		row := table.Row{n}
+		for _, k := range releases {
+			row = append(row, cells[[2]string{n, k}])
+		}
+		t.AppendRow(row)
+	}
+	t.RenderMarkdown()
+}
+
+// lines are what to know of a script that is not as expected.
+func (s Script) lines(of Selftests) []string {
+	lines := []string{s.Reason}
+	for _, t := range s.Tests {
+		if t.Result != "ok" {
+			lines = append(lines, t.Result+": "+t.Name)
+		}
+	}
+	if of.Repro != "" {
+		lines = append(lines, "again: "+of.Repro)
+	}
+	return lines
 }
 
 // result is "skip", or "fail (expected ok)".

@@ -30,10 +30,11 @@ const DefaultScriptTimeout = 10 * time.Minute
 // SelftestPlan is a kernel's own livepatch selftests, once.
 type SelftestPlan struct {
 	Kernel   kernels.Candidate
-	Selector string      // as the user wrote it
-	Scripts  []string    // names; none: all there are
-	Guest    GuestConfig // Kit, Dir and Files are filled in
-	Dir      string      // for the artifacts
+	Kit      *kernels.Kit // of Kernel, if the caller has it; else it is fetched
+	Selector string       // as the user wrote it
+	Scripts  []string     // names; none: all there are
+	Guest    GuestConfig  // Kit, Dir and Files are filled in
+	Dir      string       // for the artifacts
 	// Timeout is the host's wall time for one script; 0: DefaultScriptTimeout.
 	Timeout time.Duration
 	Repro   string // the command line that does it again
@@ -57,6 +58,9 @@ type selftestRun struct {
 // gets another. The error is for what kept it from results, as Run's; what
 // scripts and guests did is in the result.
 func (y *Yard) Selftests(ctx context.Context, p SelftestPlan) (report.Selftests, error) {
+	if p.Kit != nil {
+		p.Kernel.Release, p.Kernel.Version, p.Kernel.Source = p.Kit.Release, p.Kit.Version, p.Kit.Source
+	}
 	x := &selftestRun{SelftestPlan: &p, yard: y}
 	x.result.Scripts = []report.Script{}
 	began := time.Now()
@@ -72,7 +76,9 @@ func (y *Yard) Selftests(ctx context.Context, p SelftestPlan) (report.Selftests,
 
 func (x *selftestRun) run(ctx context.Context) (err error) {
 	err = x.step(stepKernel, func() (err error) {
-		x.kit, err = x.yard.Kit(ctx, x.Kernel)
+		if x.kit = x.Kit; x.kit == nil {
+			x.kit, err = x.yard.Kit(ctx, x.Kernel)
+		}
 		return err
 	})
 	if err != nil {
