@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/switchyard-project/switchyard/harness/channel"
 	"github.com/switchyard-project/switchyard/harness/check"
+	"github.com/switchyard-project/switchyard/harness/patch/tree"
 	"github.com/switchyard-project/switchyard/harness/report"
 	"github.com/switchyard-project/switchyard/harness/selftests"
 	"github.com/switchyard-project/switchyard/harness/vm"
@@ -262,13 +262,10 @@ func (y *Yard) selftestSuite(ctx context.Context, kit *kernels.Kit) (*selftests.
 }
 
 // sourceFolder gives a folder of the source that a kernel was built from.
-func (y *Yard) sourceFolder(_ context.Context, kit *kernels.Kit, dir string) (string, error) {
-	if kit.SourceDir == "" {
-		return "", &kernels.Lacking{What: "the source of " + kit.Release, Remedy: "choose a kernel built from source (`switchyard kernels build`)"}
+func (y *Yard) sourceFolder(ctx context.Context, kit *kernels.Kit, dir string) (string, error) {
+	t, err := tree.Open(ctx, tree.Deps{Store: y.Store, Archive: y.archive, Root: y.Root, Progress: y.Progress}, kit)
+	if err != nil {
+		return "", err
 	}
-	host := filepath.Join(kit.SourceDir, dir)
-	if _, err := os.Stat(host); errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("%s of %s: %w", dir, kit.Release, fs.ErrNotExist)
-	}
-	return host, nil
+	return t.Extract(ctx, dir)
 }
