@@ -141,6 +141,9 @@ func TestReportsAreValid(t *testing.T) {
 			Load:       []report.Load{{}}, LogReports: []report.LogReport{{}}, Steps: []report.Step{{}},
 		}}},
 		{Cases: []report.Case{{Result: report.Passed}, {Kernel: "6.1", Result: report.Failed, Output: []string{"x"}}}},
+		{Selftests: []report.Selftests{{}, {Scripts: []report.Script{
+			{Result: "fail", Expected: "ok", Tests: []report.ScriptTest{{Result: "skip"}}, LogReports: []report.LogReport{{}}},
+		}, Steps: []report.Step{{}}}}},
 		{Searches: []report.Search{{}, {Verdicts: []report.Found{{Seeds: []int64{seed}}}}}},
 	} {
 		var text bytes.Buffer
