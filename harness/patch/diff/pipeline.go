@@ -332,7 +332,11 @@ func (p *pipeline) parts(s sorted, pairs []pair, changed []unified.Changed) ([]k
 		if hidden := p.hidden(s); hidden != nil {
 			return nil, hidden
 		}
-		return nil, p.refuse(refusal.NoEffect, "", "there is nothing to patch", "the diff has no functional change: what it touches compiles to the same code")
+		name := ""
+		if all := append(slices.Clone(s.sources), s.headers...); len(all) == 1 {
+			name = all[0].Name
+		}
+		return nil, p.refuse(refusal.NoEffect, name, "there is nothing to patch", "the diff has no functional change: what it touches compiles to the same code")
 	}
 	parts, err := r.parts()
 	if err != nil {

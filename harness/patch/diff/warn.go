@@ -43,6 +43,10 @@ var sleepers = map[string]string{
 // and net/sock.h; spin_lock() and its like are calls of _raw_spin_lock().
 var locking = regexp.MustCompile(`^_*(?:raw_(?:spin|read|write)_(?:un|try)?lock|(?:rt_|ww_)?mutex_(?:un|try)?lock|(?:percpu_)?(?:down|up)_(?:read|write)|s?rcu_read_(?:un)?lock|lock_sock|release_sock)`)
 
+// onceFlag is data that the kernel's macros make for a message or a lock
+// class; the author means none by it.
+var onceFlag = regexp.MustCompile(`^(?:__already_done|__warned|__print_once|__ret_warn_on|__key|__func__|__UNIQUE_ID|_rs|descriptor|__once_key|___done|___once_key)(?:[_.\d]|$)`)
+
 // locks are those of a function's calls that are about locks.
 func locks(s *object.Symbol) map[string]int {
 	all := map[string]int{}
@@ -87,12 +91,21 @@ func (p *pipeline) warn(s sorted, pairs []pair) {
 		}
 	}
 	for _, d := range p.made.Data {
+		if onceFlag.MatchString(d.Name) {
+			continue
+		}
 		warn("%s is new data: it begins at its initial value whenever the patch is loaded, and knows nothing of what was before", d.Name)
 	}
 	for _, c := range append(slices.Clone(s.sources), s.headers...) {
+		defined := map[string]int{}
 		for _, ch := range changedChunks(c.Before, c.After) {
 			if len(ch) > 2 && ch[0].text == "#" && ch[1].text == "define" {
-				warn("%s: the meaning of %s changes: what the running kernel made by the old one stays as it is", c.Name, ch[2].text)
+				defined[ch[2].text]++
+			}
+		}
+		for name, n := range defined {
+			if n > 1 { // before and after
+				warn("%s: the meaning of %s changes: what the running kernel made by the old one stays as it is", c.Name, name)
 			}
 		}
 	}
