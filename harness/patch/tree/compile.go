@@ -137,8 +137,11 @@ func (t *Tree) run(ctx context.Context, j Job, u Unit, argv []string, dir string
 		return os.WriteFile(filepath.Join(dir, "warnings"), []byte(text), 0o644)
 	}
 	var exit *toolroot.ExitError
-	if !errors.As(err, &exit) {
+	switch {
+	case !errors.As(err, &exit):
 		return err
+	case len(j.Overlay) == 0:
+		return fmt.Errorf("compile %s as kernel %s has it: %w\n%s", u.Source, t.Kit.Release, err, text)
 	}
 	return t.buildFailed(u, text, err)
 }
