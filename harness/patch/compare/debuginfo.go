@@ -108,7 +108,7 @@ func (d *DebugInfo) FunctionAt(file string, line int) (string, bool) {
 // function's: only its own lines, and those of functions that were taken into
 // others, can be its __LINE__.
 func (d *DebugInfo) Within(moved func(file string, line int) (int, bool)) Moved {
-	return func(function string, line int) (int, bool) {
+	return func(_, function string, line int) (int, bool) {
 		p, ok := d.Place(function)
 		if !ok {
 			return 0, false

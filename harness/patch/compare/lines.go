@@ -9,9 +9,10 @@ import (
 )
 
 // Moved says which line of the source after the change a line of a function
-// before it became; false where that line is gone, changed, or not of the
-// function.
-type Moved func(function string, line int) (int, bool)
+// before it became; false where that line is gone, changed, or cannot be one
+// of the function (its own, or of one that was taken into it). file is as the
+// object has it, without folders.
+type Moved func(file, function string, line int) (int, bool)
 
 // Registers of the first six arguments, as encoded.
 const (
@@ -126,7 +127,7 @@ func (c *comparison) follows(a *atom, before, after uint32) bool {
 	if c.moved == nil || before == 0 {
 		return false
 	}
-	now, ok := c.moved(parent(a.name()), int(before))
+	now, ok := c.moved(c.pre.file, parent(a.name()), int(before))
 	return ok && now == int(after)
 }
 

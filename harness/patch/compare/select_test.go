@@ -111,6 +111,11 @@ func TestSelect(t *testing.T) {
 		pre:     "void g(int a) { WARN_ON_ONCE(a == 1); } void f(int a) { WARN_ON_ONCE(a == 2); }",
 		post:    "void g(int a) { WARN_ON_ONCE(a == 1); } void f(int a) { WARN_ON_ONCE(a == 3); }",
 		patched: []string{"f"}, defined: []string{"f"}, undefined: []string{"__already_done*", "__fentry__"}, sections: []string{".rodata.str1.1", "__bug_table", "__mcount_loc"},
+	}, {
+		name:    "a constant that the kernel writes when it starts",
+		pre:     "long f(void) { return runtime_const(hash); } long g(void) { return runtime_const(hash); }",
+		post:    "long f(void) { return runtime_const(hash) + 1; } long g(void) { return runtime_const(hash); }",
+		patched: []string{"f"}, defined: []string{"f"}, undefined: []string{"__fentry__"}, sections: []string{"__mcount_loc", "runtime_ptr_hash"},
 	}} {
 		t.Run(c.name, func(t *testing.T) {
 			s, err := selection(t, c.pre, c.post)
@@ -149,7 +154,7 @@ func TestSelectRefuses(t *testing.T) {
 		{"init", "int __init f(void) { return 1; }", "int __init f(void) { return 2; }", refusal.InitExit, "f(): is init code"},
 		{"notrace", "int g(void) { return 1; } int notrace f(void) { return 1; }", "int g(void) { return 1; } int notrace f(void) { return 2; }", refusal.NoTrace, "f(): has no call of __fentry__"},
 		{"untraced file", "int notrace f(void) { return 1; }", "int notrace f(void) { return 2; }", refusal.NoFentry, "f(): has no call of __fentry__"},
-		{"a constant of the running kernel", "long f(void) { return runtime_const(hash); }", "long f(void) { return runtime_const(hash) + 1; }", refusal.Special, "f(): holds a constant that the kernel writes"},
+		{"a check of indirect calls", "void f(void) { KCFI; }", "void f(void) { KCFI; random(); }", refusal.Special, "f(): has a check of an indirect call"},
 		{"only what is unused goes", "int f(void) { return 1; } static int __attribute__((used)) g(void) { return 2; }", "int f(void) { return 1; }", refusal.NoEffect, "only what nothing uses"},
 		{"static locals of one name", "int f(int a) { if (a) { static int n; return n++; } return 0; }", "int f(int a) { if (a) { static int n; return n++; } else { static int n; return ++n + random(); } }", refusal.Ambiguous, "several static variables named n"},
 		{"list", "int f(void) { return 1; }", "int f(void) { return 2; } asm(\".section __list,\\\"a\\\"\\n.quad f\\n.previous\");", refusal.Special, "section __list"},

@@ -274,12 +274,9 @@ func moved(changed []unified.Changed) compare.Moved {
 		}
 		files[name] = &changed[i]
 	}
-	return func(file string, line int) (int, bool) {
-		c, ok := files[file]
-		switch {
-		case !ok:
-			return line, true
-		case c == nil:
+	return func(file, function string, line int) (int, bool) {
+		c := files[file]
+		if c == nil || !lineMayBeOf(function, c.Before, line) {
 			return 0, false
 		}
 		return c.Moved(line)
