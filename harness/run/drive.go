@@ -48,7 +48,13 @@ func (x *execution) drive(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := x.measure(ctx); err != nil {
+		return err
+	}
 	if err := x.step(stepRevert, func() error { return x.revertAll(ctx) }); err != nil {
+		return err
+	}
+	if err := x.measure(ctx); err != nil {
 		return err
 	}
 	if x.evidence.Refusal == "" && x.allDone() {
