@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/switchyard-project/switchyard/harness/patch"
+	"github.com/switchyard-project/switchyard/harness/patch/refusal"
 	"github.com/switchyard-project/switchyard/harness/report"
 	"github.com/switchyard-project/switchyard/harness/selftests"
 	"github.com/switchyard-project/switchyard/kernels"
@@ -35,6 +36,10 @@ var errInterrupted = errors.New("interrupted")
 
 // errUnexpected ends a command whose report has been shown already.
 var errUnexpected = errors.New("not every verdict is as expected")
+
+// errRefused ends a command whose report says which diffs cannot be live
+// patches, and why.
+var errRefused = errors.New("a diff cannot be a live patch")
 
 // usageError is a mistake on the command line.
 type usageError struct{ error }
@@ -72,6 +77,7 @@ func exitStatus(err error) int {
 		format  *report.FormatError
 		tree    *source.InputError
 		broken  *source.BuildError
+		refused *refusal.Refusal
 		script  *selftests.NoScriptError
 		usage   usageError
 	)
@@ -80,13 +86,15 @@ func exitStatus(err error) int {
 		return exitOK
 	case errors.Is(err, errUnexpected):
 		return exitUnexpected
+	case errors.Is(err, errRefused):
+		return exitInput
 	}
 	fmt.Fprintf(os.Stderr, "switchyard: %v\n", err)
 	switch {
 	case errors.As(err, &build):
 		fmt.Fprintf(os.Stderr, "%s\n", build.Log)
 		return exitInput
-	case errors.As(err, &input), errors.As(err, &noMatch), errors.As(err, &badName), errors.As(err, &format), errors.As(err, &tree), errors.As(err, &broken), errors.As(err, &script):
+	case errors.As(err, &input), errors.As(err, &noMatch), errors.As(err, &badName), errors.As(err, &format), errors.As(err, &tree), errors.As(err, &broken), errors.As(err, &refused), errors.As(err, &script):
 		return exitInput
 	case errors.As(err, &usage):
 		fmt.Fprintln(os.Stderr, "`switchyard help` shows examples")
@@ -102,9 +110,10 @@ func newRoot() *cobra.Command {
 		Use:   "switchyard",
 		Short: "End-to-end tests for Linux kernel live patches",
 		Example: `  switchyard run fix/ -kernel 6.1,6.12           test a patch folder on two kernels
+  switchyard run fix.patch -kernel 6.1,6.12       a diff against the kernel's source, as it is
   switchyard run fix.ko -kernel 6.1 -load fork=4  a built module, under a fork storm
   switchyard kernels list                         what there is to test on
-  switchyard patch build fix/ -kernel 6.12 -o fix.ko
+  switchyard patch build fix.patch -kernel 6.12 -o fix.ko
   switchyard shell -kernel 6.1                    a VM to look around in
   switchyard selftests -kernel 6.12               the kernel's own livepatch tests, as they are
   switchyard repro out                            a recorded run again, instruction by instruction

@@ -79,6 +79,12 @@ func (m Merged) runSuite() junit.Testsuite {
 		t := junit.Testcase{Classname: r.Patch.Name, Name: r.Patch.Name + "/" + r.Kernel.Release, Time: fmt.Sprintf("%.3f", float64(r.ElapsedNS)/1e9)}
 		if !r.AsExpected() {
 			lines := []string{oneLine(r.Reason)}
+			if r.Refused() {
+				lines = nil
+				for _, one := range r.Refusals {
+					lines = append(lines, fmt.Sprintf("%s: %s", one.Code, one.Error()))
+				}
+			}
 			if r.Repro != "" {
 				lines = append(lines, "again: "+r.Repro)
 			}

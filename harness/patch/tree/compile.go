@@ -39,6 +39,11 @@ type Job struct {
 	// Debug leaves the DWARF in, for the layouts of types. The code is the
 	// same; objects are ten times as large.
 	Debug bool
+	// AsBuilt leaves functions and variables in the sections where the kernel's
+	// build put them, instead of one each. Only so are the bytes the kernel's
+	// own in every case: the assembler makes a jump from one function to
+	// another in the same section shorter.
+	AsBuilt bool
 }
 
 // Compiled is an object.
@@ -84,7 +89,7 @@ func (t *Tree) compile(ctx context.Context, j Job, u Unit, overlay string) (Comp
 	if err != nil {
 		return Compiled{}, err
 	}
-	argv := append([]string{cc.CC}, adapt(u.argv, j.Debug)...)
+	argv := slices.Concat([]string{cc.CC}, cc.Flags, adapt(u.argv, j))
 	key := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s\n%s\n%q", t.id, root.Name, cc.Name, overlay, argv))
 	dir, err := t.deps.Store.Make(ctx, objectKind, hex.EncodeToString(key[:12]), func(ctx context.Context, dir string) error {
 		return t.run(ctx, root, cc, j, u, argv, dir)
@@ -100,7 +105,7 @@ const objectName = "object.o"
 
 // adapt makes of kbuild's arguments ours: the object goes elsewhere, nobody
 // wants its dependencies, and each function has a section.
-func adapt(argv []string, debug bool) []string {
+func adapt(argv []string, j Job) []string {
 	var out []string
 	for i := 0; i < len(argv); i++ {
 		switch a := argv[i]; {
@@ -113,12 +118,15 @@ func adapt(argv []string, debug bool) []string {
 			out = append(out, a)
 		}
 	}
-	if debug {
+	if j.Debug {
 		out = append(out, "-g")
 	} else {
 		out = append(out, "-g0")
 	}
-	return append(append(out, perFunction...), "-fdiagnostics-color=never", "-o", insideOut+"/"+objectName)
+	if !j.AsBuilt {
+		out = append(out, perFunction...)
+	}
+	return append(out, "-fdiagnostics-color=never", "-o", insideOut+"/"+objectName)
 }
 
 // run runs the compiler and puts object and warnings into dir.
@@ -133,7 +141,7 @@ func (t *Tree) run(ctx context.Context, root *toolroot.Root, cc *toolroot.Compil
 	}
 	defer remove()
 	var log bytes.Buffer
-	job := toolroot.Job{Argv: argv, Dir: insideBuild, Stdout: &log, Stderr: &log}
+	job := toolroot.Job{Argv: argv, Env: cc.Env, Dir: insideBuild, Stdout: &log, Stderr: &log}
 	job.Mounts = append(append(b.mounts, cc.Mounts...),
 		toolroot.Bind{Host: t.dir, Inside: insideSource}, toolroot.Bind{Host: dir, Inside: insideOut, Writable: true})
 	if b.whole {

@@ -55,6 +55,9 @@ var optional = []leftOut{
 	{"sound", []string{"SOUND"}},
 }
 
+// unpackers are the programs for what dpkg packs data with.
+var unpackers = map[string]string{"": "cat", ".gz": "gzip -dc", ".xz": "xz -dc", ".zst": "zstd -dc"}
+
 // fetch unpacks the source of a kernel of Debian's into the cache, or finds it
 // there.
 func (t *Tree) fetch(ctx context.Context) error {
@@ -113,8 +116,9 @@ func (t *Tree) unpack(ctx context.Context, dir string) error {
 			return err
 		}
 		defer closeData()
-		if suffix != ".xz" {
-			return fmt.Errorf("its data is packed as %q, which is not expected", suffix)
+		outer, ok := unpackers[suffix]
+		if !ok {
+			return fmt.Errorf("data packed as %q is not known here", suffix)
 		}
 		top := pkg.Name // linux-source-6.1, and the folder in the inner archive too
 		var exclude []string
@@ -124,7 +128,7 @@ func (t *Tree) unpack(ctx context.Context, dir string) error {
 		for _, o := range t.out {
 			exclude = append(exclude, "--exclude="+top+"/"+o.folder)
 		}
-		script := fmt.Sprintf("set -e -o pipefail\nxz -dc | tar -xO ./usr/src/%s.tar.xz | xz -dc | tar -x --no-same-owner --strip-components=1 --anchored --wildcards %s -C /out", top, strings.Join(exclude, " "))
+		script := fmt.Sprintf("set -e -o pipefail\n%s | tar -xO ./usr/src/%s.tar.xz | xz -dc | tar -x --no-same-owner --strip-components=1 --anchored --wildcards %s -C /out", outer, top, strings.Join(exclude, " "))
 		var said bytes.Buffer
 		err = root.Run(ctx, toolroot.Job{
 			Argv:   []string{"bash", "-c", script},
