@@ -27,19 +27,8 @@ import (
 type source interface {
 	Read(name string) ([]byte, error)
 	Units(ctx context.Context, source string) ([]tree.Unit, error)
-	Compile(ctx context.Context, job tree.Job) ([]tree.Compiled, error)
-}
-
-// includer is what a source that knows who includes a file does.
-type includer interface {
 	Includers(ctx context.Context, header string, limit int) ([]tree.Unit, error)
-}
-
-func (p *pipeline) includers(ctx context.Context, name string) ([]tree.Unit, error) {
-	if by, ok := p.source.(includer); ok {
-		return by.Includers(ctx, name, mostUnits)
-	}
-	return nil, p.refuse(refusal.TooMany, name, "change the C files instead", "who includes it is not known")
+	Compile(ctx context.Context, job tree.Job) ([]tree.Compiled, error)
 }
 
 // pipeline is one diff on its way to a module.
@@ -209,7 +198,7 @@ func (p *pipeline) unitsOf(ctx context.Context, c unified.Changed) ([]tree.Unit,
 		if c.Before == nil {
 			return nil, nil // who includes it changes as well
 		}
-		return p.includers(ctx, c.Name)
+		return p.source.Includers(ctx, c.Name, mostUnits)
 	}
 	if c.After == nil {
 		return nil, p.refuse(refusal.Special, c.Name, "make its functions do nothing instead", "the diff removes the file, and code cannot be taken out of a running kernel")
@@ -222,7 +211,7 @@ func (p *pipeline) unitsOf(ctx context.Context, c unified.Changed) ([]tree.Unit,
 	if errors.As(err, &r) && r.Code == refusal.NotBuilt {
 		// A C file may be meant to be included by another one, as those of the
 		// scheduler are.
-		if by, includeErr := p.includers(ctx, c.Name); includeErr == nil && len(by) > 0 {
+		if by, includeErr := p.source.Includers(ctx, c.Name, mostUnits); includeErr == nil && len(by) > 0 {
 			return by, nil
 		}
 	}
