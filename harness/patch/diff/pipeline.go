@@ -28,6 +28,8 @@ type source interface {
 	Read(name string) ([]byte, error)
 	Units(ctx context.Context, source string) ([]tree.Unit, error)
 	Includers(ctx context.Context, header string, limit int) ([]tree.Unit, error)
+	Reach(ctx context.Context, header string) ([]string, error)
+	Including(ctx context.Context, header string, sources []string, limit int) ([]tree.Unit, error)
 	Compile(ctx context.Context, job tree.Job) ([]tree.Compiled, error)
 }
 
@@ -106,7 +108,7 @@ func (p *pipeline) module(ctx context.Context) (*klp.Module, error) {
 	if m.Parts, err = p.parts(s, pairs, changed); err != nil {
 		return nil, err
 	}
-	p.warn(s, pairs)
+	p.warn(s)
 	return m, nil
 }
 
@@ -198,7 +200,7 @@ func (p *pipeline) unitsOf(ctx context.Context, c unified.Changed) ([]tree.Unit,
 		if c.Before == nil {
 			return nil, nil // who includes it changes as well
 		}
-		return p.source.Includers(ctx, c.Name, mostUnits)
+		return p.users(ctx, c)
 	}
 	if c.After == nil {
 		return nil, p.refuse(refusal.Special, c.Name, "make its functions do nothing instead", "the diff removes the file, and code cannot be taken out of a running kernel")

@@ -49,6 +49,48 @@ func (t *Tree) Includers(ctx context.Context, header string, limit int) ([]Unit,
 	return t.including(ctx, units, header, limit)
 }
 
+// Reach gives the files of the source that may include a header, directly or by
+// others, as the texts say: more than really do. They are sorted.
+func (t *Tree) Reach(ctx context.Context, header string) ([]string, error) {
+	header = path.Clean(header)
+	if _, err := t.Path(header); err != nil {
+		return nil, err
+	}
+	objects, err := t.objects(ctx)
+	if err != nil {
+		return nil, err
+	}
+	graph, err := t.includes(ctx, objects)
+	if err != nil {
+		return nil, err
+	}
+	reached := graph.reaching(header)
+	delete(reached, header)
+	return slices.Sorted(maps.Keys(reached)), nil
+}
+
+// Including is Includers among the given .c files only.
+func (t *Tree) Including(ctx context.Context, header string, sources []string, limit int) ([]Unit, error) {
+	if t.Kit.BuildDir != "" {
+		known, err := recorded(t.Kit.BuildDir, path.Clean(header))
+		if err != nil {
+			return nil, err
+		}
+		sources = slices.DeleteFunc(slices.Clone(sources), func(s string) bool { return !slices.Contains(known, s) })
+	}
+	if len(sources) > manyMore*limit {
+		return nil, t.tooMany(header, len(sources), limit)
+	}
+	if len(sources) == 0 {
+		return nil, nil
+	}
+	units, err := t.own(ctx, sources)
+	if err != nil {
+		return nil, err
+	}
+	return t.including(ctx, units, path.Clean(header), limit)
+}
+
 func (t *Tree) tooMany(header string, n, limit int) error {
 	return &refusal.Refusal{
 		Code: refusal.TooMany, File: header, Release: t.Kit.Release,
