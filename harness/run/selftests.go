@@ -218,6 +218,10 @@ func (x *selftestRun) script(ctx context.Context, name string) (report.Script, e
 	return s, nil
 }
 
+// killedStatus is the exit status of a script that came to none of its own, as a
+// shell has it: 128 and SIGKILL.
+const killedStatus = 128 + 9
+
 // overdue is a script that had to be ended.
 type overdue struct{ after time.Duration }
 
@@ -232,7 +236,10 @@ func (x *selftestRun) broken(ctx context.Context, s *report.Script, err error) e
 	if !errors.As(err, &death) && !errors.As(err, &late) {
 		return err
 	}
-	s.Result, s.Reason = string(selftests.Fail), err.Error()
+	s.Result, s.Reason, s.Status = string(selftests.Fail), err.Error(), killedStatus
+	if late != nil {
+		s.Reason = late.Error()
+	}
 	for _, r := range check.Reports(x.guest.KernelLog()) {
 		s.LogReports = append(s.LogReports, report.LogReport{Kind: r.Kind, Title: r.Title, Text: r.Text})
 	}
