@@ -111,14 +111,14 @@ func (t *Tree) unpack(ctx context.Context, dir string) error {
 		return err
 	}
 	return t.deps.Archive.Fetch(ctx, "source of kernel "+t.Kit.Release, []debian.Package{pkg}, func(_ debian.Package, file string) error {
-		data, suffix, size, closeData, err := debian.Data(file)
+		data, err := debian.OpenData(file)
 		if err != nil {
 			return err
 		}
-		defer closeData()
-		outer, ok := unpackers[suffix]
+		defer data.Close()
+		outer, ok := unpackers[data.Suffix]
 		if !ok {
-			return fmt.Errorf("data packed as %q is not known here", suffix)
+			return fmt.Errorf("data packed as %q is not known here", data.Suffix)
 		}
 		top := pkg.Name // linux-source-6.1, and the folder in the inner archive too
 		var exclude []string
@@ -133,7 +133,7 @@ func (t *Tree) unpack(ctx context.Context, dir string) error {
 		err = root.Run(ctx, toolroot.Job{
 			Argv:   []string{"bash", "-c", script},
 			Mounts: []toolroot.Bind{{Host: dir, Inside: "/out", Writable: true}},
-			Stdin:  &counter{r: data, told: func(n int64) { t.tell(n, size) }}, Stdout: &said, Stderr: &said,
+			Stdin:  &counter{r: data, told: func(n int64) { t.tell(n, data.Size) }}, Stdout: &said, Stderr: &said,
 		})
 		if err != nil {
 			return fmt.Errorf("unpack: %w: %s", err, strings.TrimSpace(said.String()))
