@@ -11,8 +11,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/switchyard-project/switchyard/harness/patch/refusal"
@@ -177,11 +177,12 @@ func (t *Tree) notUnpacked(name string) error {
 			}
 		}
 	}
-	if first, _, _ := strings.Cut(name, "/"); t.Kit.SourceDir == "" {
-		for _, p := range never {
-			if ok, _ := path.Match(p, name); (ok || first == p) && !strings.Contains(p, "tools") {
-				return &refusal.Refusal{Code: refusal.NotCode, File: name, Release: t.Kit.Release, Text: "nothing of an x86 kernel is built from it", Advice: "leave the file out of the diff"}
-			}
+	folders := strings.SplitN(name, "/", 3)
+	foreign := folders[0] == "arch" && len(folders) > 2 && folders[1] != "x86"
+	if t.Kit.SourceDir == "" && (foreign || slices.Contains(never, folders[0])) {
+		return &refusal.Refusal{
+			Code: refusal.NotCode, File: name, Release: t.Kit.Release,
+			Text: "nothing of an x86 kernel is built from it", Advice: "leave the file out of the diff",
 		}
 	}
 	return nil
