@@ -26,6 +26,9 @@ const (
 	RouteKbuild Route = "kbuild"
 	// RouteBTF builds from the image alone.
 	RouteBTF Route = "btf"
+	// RouteDiff builds what a diff changes from the kernel's own source. It is
+	// not chosen: it is the way of diffs, and of nothing else.
+	RouteDiff Route = "diff"
 )
 
 // ParseRoute reads a route as a user names it; "auto" is RouteAuto.

@@ -14,6 +14,8 @@ import (
 	"io"
 
 	"github.com/google/renameio/v2"
+
+	"github.com/switchyard-project/switchyard/harness/patch/refusal"
 )
 
 // Schema names the form of report.json.
@@ -27,6 +29,8 @@ type Report struct {
 	Searches []Search `json:"searches,omitempty"`
 	// Cases are there in a report that was merged from logs of `go test -json`.
 	Cases []Case `json:"cases,omitempty"`
+	// Selftests are there for runs of kernels' own livepatch selftests.
+	Selftests []Selftests `json:"selftests,omitempty"`
 }
 
 // Search is what many seeds came to on one kernel.
@@ -73,6 +77,9 @@ type Run struct {
 	Verdict       string         `json:"verdict"`
 	Expected      string         `json:"expected"`
 	Reason        string         `json:"reason,omitempty"`
+	// Refusals are why a diff cannot be a live patch on this kernel, found out
+	// before any guest was started. The kernel's own no has none.
+	Refusals []refusal.Refusal `json:"refusals,omitempty"`
 	// Warnings say what the verdict does not cover.
 	Warnings   []string   `json:"warnings,omitempty"`
 	Transition Transition `json:"transition"`
@@ -90,6 +97,9 @@ type Run struct {
 	ElapsedNS   int64       `json:"elapsed_wall_ns"`
 	HostMemByte int64       `json:"host_max_rss_bytes,omitempty"` // of this program
 }
+
+// Refused says that the patch was refused before any guest was started.
+func (r Run) Refused() bool { return len(r.Refusals) > 0 }
 
 // AsExpected says whether the run needs nobody's attention.
 func (r Run) AsExpected() bool { return r.Verdict == r.Expected }
@@ -120,7 +130,7 @@ type Patch struct {
 	Name      string     `json:"name"`
 	SHA256    string     `json:"sha256,omitempty"` // of the module's file
 	Functions []Function `json:"functions"`
-	// Route is how the module was built: "kbuild", "btf", or "prebuilt".
+	// Route is how the module was built: "kbuild", "btf", "diff" or "prebuilt".
 	Route string `json:"route,omitempty"`
 	// Warnings are what to know of the module, a sentence each.
 	Warnings []string `json:"warnings,omitempty"`
@@ -241,6 +251,11 @@ func (r Report) WriteJSON(w io.Writer) error {
 	for i := range r.Searches {
 		if r.Searches[i].Verdicts == nil {
 			r.Searches[i].Verdicts = []Found{}
+		}
+	}
+	for i := range r.Selftests {
+		if r.Selftests[i].Scripts == nil {
+			r.Selftests[i].Scripts = []Script{}
 		}
 	}
 	for i := range r.Runs {

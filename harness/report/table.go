@@ -35,6 +35,10 @@ func (r Report) WriteTable(w io.Writer) {
 		if run.Reason == "" && run.AsExpected() {
 			continue
 		}
+		if run.Refused() {
+			run.writeRefusals(w)
+			continue
+		}
 		fmt.Fprintf(w, "\n%s: %s\n", run.Kernel.Release, oneLine(run.Reason))
 		if run.Artifacts.Dir != "" {
 			fmt.Fprintf(w, "  evidence: %s\n", run.Artifacts.Dir)
@@ -42,6 +46,14 @@ func (r Report) WriteTable(w io.Writer) {
 		if run.Repro != "" {
 			fmt.Fprintf(w, "  again:    %s\n", run.Repro)
 		}
+	}
+}
+
+// writeRefusals says why a diff cannot be a live patch, a sentence each.
+func (run Run) writeRefusals(w io.Writer) {
+	for _, r := range run.Refusals {
+		r.Release = "" // it begins the line
+		fmt.Fprintf(w, "\n%s: refused (%s): %s\n", run.Kernel.Release, r.Code, oneLine(r.Error()))
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/switchyard-project/switchyard/harness/check"
 	"github.com/switchyard-project/switchyard/harness/load"
 	"github.com/switchyard-project/switchyard/harness/patch"
+	"github.com/switchyard-project/switchyard/harness/patch/refusal"
 	"github.com/switchyard-project/switchyard/harness/report"
 	"github.com/switchyard-project/switchyard/kernels"
 	"github.com/switchyard-project/switchyard/kernels/store"
@@ -78,8 +79,9 @@ type transition struct {
 	apply, revert *Applied
 }
 
-// Run carries out a plan. The error is for what kept it from a verdict: input
-// that cannot be used, something this machine lacks, an interruption.
+// Run carries out a plan. The error is for what kept it from a guest's verdict:
+// input that cannot be used (of a refused diff, which is a verdict too, the
+// result tells as well), something this machine lacks, an interruption.
 // Everything that the guest did is in the result, the machine's death too.
 func (y *Yard) Run(ctx context.Context, p Plan) (report.Run, error) {
 	if p.Expected == "" {
@@ -123,7 +125,7 @@ func (x *execution) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return x.step(stepModule, func() error {
+	err = x.step(stepModule, func() error {
 		for _, src := range append(patch.Needed(x.Patches...), append(patch.Needed(x.With...), x.With...)...) {
 			m, err := x.build(ctx, src)
 			if err != nil {
@@ -134,8 +136,8 @@ func (x *execution) prepare(ctx context.Context) error {
 				x.with = append(x.with, m)
 			}
 		}
-		for _, src := range x.Patches {
-			m, err := x.build(ctx, src)
+		for i, src := range x.Patches {
+			m, err := x.build(ctx, src, patch.Below(x.Patches, i)...)
 			if err != nil {
 				return err
 			}
@@ -146,12 +148,19 @@ func (x *execution) prepare(ctx context.Context) error {
 		}
 		return x.prepareFutures(ctx)
 	})
+	for _, r := range refusal.All(err) {
+		x.result.Refusals = append(x.result.Refusals, *r)
+	}
+	if len(x.result.Refusals) > 0 { // which is a verdict, although no guest gave it
+		x.result.Verdict, x.result.Reason = string(check.VerdictRefused), err.Error()
+	}
+	return err
 }
 
-// build builds src and, before any guest is started for it, checks a prebuilt
-// module's kernel.
-func (x *execution) build(ctx context.Context, src *patch.Source) (*patch.Module, error) {
-	m, err := x.yard.Builder.Build(ctx, src, x.kit)
+// build builds src, on the diffs below it, and, before any guest is started for
+// it, checks a prebuilt module's kernel.
+func (x *execution) build(ctx context.Context, src *patch.Source, below ...*patch.Source) (*patch.Module, error) {
+	m, err := x.yard.Builder.Build(ctx, src, x.kit, below...)
 	if err != nil {
 		return nil, err
 	}

@@ -25,7 +25,9 @@ func (x *execution) fillResult() {
 			r.Patch.Functions = append(r.Patch.Functions, report.Function{Object: f.Object, Name: f.Name, Sympos: f.Sympos})
 		}
 	}
-	r.Artifacts.Dir = x.Dir
+	if r.Artifacts.Dir = x.Dir; r.Refused() {
+		r.Artifacts.Dir = "" // nothing ran that could have left something
+	}
 	var self syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &self) == nil {
 		r.HostMemByte = self.Maxrss * 1024

@@ -189,3 +189,25 @@ func (u *unpacker) file(h *tar.Header, to string, content io.Reader) error {
 	// make compares times.
 	return u.root.Chtimes(to, time.Time{}, h.ModTime)
 }
+
+// Data gives the tar archive of a .deb file's data, packed as suffix says
+// (".xz"), to somebody who unpacks it by other means than Unpack: a package of
+// a hundred megabytes by a program that is faster. close must be called.
+func Data(file string) (r io.Reader, suffix string, size int64, close func() error, err error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, "", 0, nil, fmt.Errorf("unpack: %w", err)
+	}
+	archive, err := deb.LoadAr(f)
+	for err == nil {
+		var member *deb.ArEntry
+		if member, err = archive.Next(); err != nil {
+			break
+		}
+		if suffix, ok := strings.CutPrefix(member.Name, "data.tar"); ok {
+			return member.Data, suffix, member.Size, f.Close, nil
+		}
+	}
+	f.Close()
+	return nil, "", 0, nil, fmt.Errorf("unpack %s: %w", file, err)
+}

@@ -76,3 +76,27 @@ func (r *Refusal) Error() string {
 	}
 	return s.String()
 }
+
+// All are the refusals in err, in order: it may be one, several through
+// go-multierror, or either wrapped.
+func All(err error) (all []*Refusal) {
+	switch e := err.(type) {
+	case nil:
+		return nil
+	case *Refusal:
+		return []*Refusal{e}
+	case interface{ WrappedErrors() []error }:
+		for _, one := range e.WrappedErrors() {
+			all = append(all, All(one)...)
+		}
+		return all
+	case interface{ Unwrap() []error }:
+		for _, one := range e.Unwrap() {
+			all = append(all, All(one)...)
+		}
+		return all
+	case interface{ Unwrap() error }:
+		return All(e.Unwrap())
+	}
+	return nil
+}
