@@ -149,7 +149,6 @@ func TestSelectRefuses(t *testing.T) {
 		{"init", "int __init f(void) { return 1; }", "int __init f(void) { return 2; }", refusal.InitExit, "f(): is init code"},
 		{"notrace", "int g(void) { return 1; } int notrace f(void) { return 1; }", "int g(void) { return 1; } int notrace f(void) { return 2; }", refusal.NoTrace, "f(): has no call of __fentry__"},
 		{"untraced file", "int notrace f(void) { return 1; }", "int notrace f(void) { return 2; }", refusal.NoFentry, "f(): has no call of __fentry__"},
-		{"a constant of the running kernel", "long f(void) { return runtime_const(hash); }", "long f(void) { return runtime_const(hash) + 1; }", refusal.Special, "f(): holds a constant that the kernel writes"},
 		{"only what is unused goes", "int f(void) { return 1; } static int __attribute__((used)) g(void) { return 2; }", "int f(void) { return 1; }", refusal.NoEffect, "only what nothing uses"},
 		{"static locals of one name", "int f(int a) { if (a) { static int n; return n++; } return 0; }", "int f(int a) { if (a) { static int n; return n++; } else { static int n; return ++n + random(); } }", refusal.Ambiguous, "several static variables named n"},
 		{"list", "int f(void) { return 1; }", "int f(void) { return 2; } asm(\".section __list,\\\"a\\\"\\n.quad f\\n.previous\");", refusal.Special, "section __list"},
@@ -167,6 +166,19 @@ func TestSelectRefuses(t *testing.T) {
 	var several *multierror.Error
 	require.True(t, errors.As(err, &several), "%v", err)
 	require.Len(t, several.Errors, 2)
+}
+
+// TestRuntimeConstants: the places of constants that the kernel writes come
+// along with their function, and those of others do not.
+func TestRuntimeConstants(t *testing.T) {
+	s, err := selection(t, "long f(void) { return runtime_const(hash); } long g(void) { return runtime_const(hash); }",
+		"long f(void) { return runtime_const(hash) + 1; } long g(void) { return runtime_const(hash); }")
+	require.NoError(t, err)
+	places := s.Object.Section("runtime_ptr_hash")
+	require.NotNil(t, places)
+	require.EqualValues(t, 4, places.Size)
+	require.Len(t, places.Relocs, 1)
+	require.Equal(t, ".text.f", places.Relocs[0].Symbol.Section.Name)
 }
 
 func TestKeys(t *testing.T) {
