@@ -34,6 +34,9 @@ func TestCompare(t *testing.T) {
 		name: "lines of might_sleep", pre: "void f(void) { __might_sleep(__FILE__, __LINE__); printk(\"x\"); }", post: "\n\nvoid f(void) { __might_sleep(__FILE__, __LINE__); printk(\"x\"); }",
 		lines: []string{"f"},
 	}, {
+		name: "a line in a string", pre: `void f(void) { printk("field at fs/a.c:12 (%d)"); } void g(void) { printk("at a.c:1"); } void h(void) { printk("at 12"); }`, post: `void f(void) { printk("field at fs/a.c:345 (%d)"); } void g(void) { printk("at b.c:1"); } void h(void) { printk("at 13"); }`,
+		functions: m{"g": Changed, "h": Changed}, lines: []string{"f"},
+	}, {
 		name: "a constant that is no line", pre: "void f(void *p) { take(p, 10, 2); }", post: "void f(void *p) { take(p, 12, 2); }",
 		functions: m{"f": Changed},
 	}, {

@@ -151,7 +151,13 @@ func (c *comparison) sameRef(x, y *ref, o *outcome) string {
 	switch {
 	case k == merged:
 		m, n := x.constant(), y.constant()
-		if !bytes.Equal(m, n) || m == nil && x.place != y.place {
+		switch {
+		case m == nil && x.place != y.place:
+			return differ
+		case bytes.Equal(m, n):
+		case sameButLines(m, n):
+			o.lines = true
+		default:
 			return differ
 		}
 		return ""
