@@ -17,6 +17,7 @@ func TestCompare(t *testing.T) {
 		data      m
 		exports   []string
 		lines     []string
+		flags     []string
 	}{{
 		name: "nothing", pre: "int f(int a) { return a; }", post: "\n\nint f(int a) { return a; }",
 	}, {
@@ -33,6 +34,15 @@ func TestCompare(t *testing.T) {
 	}, {
 		name: "lines of might_sleep", pre: "void f(void) { __might_sleep(__FILE__, __LINE__); printk(\"x\"); }", post: "\n\nvoid f(void) { __might_sleep(__FILE__, __LINE__); printk(\"x\"); }",
 		lines: []string{"f"},
+	}, {
+		name: "another element", pre: "extern int a[4]; static int b[4]; void set(int i) { b[i] = 1; } int f(void) { return a[1]; } int g(void) { return b[1]; }", post: "extern int a[4]; static int b[4]; void set(int i) { b[i] = 1; } int f(void) { return a[2]; } int g(void) { return b[3]; }",
+		functions: m{"f": Changed, "g": Changed},
+	}, {
+		name: "lines of the sanitizer", flags: []string{"-fsanitize=bounds-strict"}, pre: "static int a[4]; int f(int i) { return a[i]; } int g(int i) { return a[i]++; }", post: "\n\nstatic int a[4]; int f(int i) { return a[i]; } int g(int i) { return a[i]++; }",
+		lines: []string{"f", "g"},
+	}, {
+		name: "what the sanitizer says", flags: []string{"-fsanitize=bounds-strict"}, pre: "extern int a[4]; int f(int i) { return a[i]; }", post: "extern int a[5]; int f(int i) { return a[i]; }",
+		functions: m{"f": Changed},
 	}, {
 		name: "a line in a string", pre: `void f(void) { printk("field at fs/a.c:12 (%d)"); } void g(void) { printk("at a.c:1"); } void h(void) { printk("at 12"); }`, post: `void f(void) { printk("field at fs/a.c:345 (%d)"); } void g(void) { printk("at b.c:1"); } void h(void) { printk("at 13"); }`,
 		functions: m{"g": Changed, "h": Changed}, lines: []string{"f"},
@@ -112,7 +122,7 @@ func TestCompare(t *testing.T) {
 		functions: m{"f": Changed},
 	}} {
 		t.Run(c.name, func(t *testing.T) {
-			d, err := Compare(compile(t, c.pre), compile(t, c.post))
+			d, err := Compare(compile(t, c.pre, c.flags...), compile(t, c.post, c.flags...))
 			require.NoError(t, err)
 			if c.functions == nil {
 				c.functions = m{}
