@@ -73,6 +73,9 @@ func TestCompare(t *testing.T) {
 		name: "changed data", pre: "int n = 3; int f(void) { return n; }", post: "int n = 4; int f(void) { return n; }",
 		data: m{"n": Changed},
 	}, {
+		name: "data that was zero", pre: "int n; int z; int f(void) { return n + z; }", post: "int n = 4; int z = 0; int f(void) { return n + z; }",
+		data: m{"n": Changed},
+	}, {
 		name: "data that got larger", pre: "int n[4]; int f(void) { return n[1]; }", post: "int n[5]; int f(void) { return n[1]; }",
 		data: m{"n": Changed},
 	}, {
@@ -98,6 +101,9 @@ func TestCompare(t *testing.T) {
 		functions: m{"help": Changed},
 	}, {
 		name: "what an alternative puts in place", pre: `void f(void) { ALTERNATIVE("call one"); } void g(void) { ALTERNATIVE("call one"); }`, post: `void f(void) { ALTERNATIVE("call two"); } void g(void) { ALTERNATIVE("call one"); }`,
+		functions: m{"f": Changed},
+	}, {
+		name: "what an alternative is for", pre: `void f(void) { ALTERNATIVE_IF("117", "int3"); } void g(void) { ALTERNATIVE("int3"); }`, post: `void f(void) { ALTERNATIVE_IF("118", "int3"); } void g(void) { ALTERNATIVE("int3"); }`,
 		functions: m{"f": Changed},
 	}, {
 		name: "an alternative of another length", pre: `void f(void) { ALTERNATIVE("nop; nop"); } void g(void) { ALTERNATIVE(""); } void h(void) { ALTERNATIVE("int3"); }`, post: `void f(void) { ALTERNATIVE("nop"); } void g(void) { ALTERNATIVE(""); } void h(void) { ALTERNATIVE("int3"); }`,

@@ -157,6 +157,7 @@ func TestSelectRefuses(t *testing.T) {
 		{"a check of indirect calls", "void f(void) { KCFI; }", "void f(void) { KCFI; random(); }", refusal.Special, "f(): has a check of an indirect call"},
 		{"only what is unused goes", "int f(void) { return 1; } static int __attribute__((used)) g(void) { return 2; }", "int f(void) { return 1; }", refusal.NoEffect, "only what nothing uses"},
 		{"static locals of one name", "int f(int a) { if (a) { static int n; return n++; } return 0; }", "int f(int a) { if (a) { static int n; return n++; } else { static int n; return ++n + random(); } }", refusal.Ambiguous, "several static variables named n"},
+		{"static locals that may have changed places", "int f(int a) { if (a) { static int n; return n++; } else { static int n; return n += 2; } }", "int f(int a) { if (!a) { static int n; return n += 3; } else { static int n; return n++; } }", refusal.Ambiguous, "several static variables named n"},
 		{"list", "int f(void) { return 1; }", "int f(void) { return 2; } asm(\".section __list,\\\"a\\\"\\n.quad f\\n.previous\");", refusal.Special, "section __list"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
