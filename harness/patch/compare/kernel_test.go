@@ -93,7 +93,8 @@ func TestKernelLines(t *testing.T) {
 				t.Run(path.Base(file), func(t *testing.T) {
 					pre := compiled(t, tr, file, nil)
 					if pre == nil {
-						t.Skipf("%s is not built", file)
+						t.Logf("%s is not built for this kernel", file)
+						return
 					}
 					roundTrip(t, pre, everything(t, pre))
 					shift := func(text []byte) []byte { return append([]byte("\n\n\n"), text...) }
