@@ -29,6 +29,8 @@ type Report struct {
 	Searches []Search `json:"searches,omitempty"`
 	// Cases are there in a report that was merged from logs of `go test -json`.
 	Cases []Case `json:"cases,omitempty"`
+	// Selftests are there for runs of kernels' own livepatch selftests.
+	Selftests []Selftests `json:"selftests,omitempty"`
 }
 
 // Search is what many seeds came to on one kernel.
@@ -86,7 +88,10 @@ type Run struct {
 	Stack    []Stacked `json:"stack,omitempty"`
 	Blockers []Blocker `json:"blockers,omitempty"`
 	// Futures are there if they were asked for; empty when nothing stalled.
-	Futures     []Future    `json:"futures,omitzero"`
+	Futures []Future `json:"futures,omitzero"`
+	// Measured is what instruments (`switchyard patch count`, `time`) among the
+	// patches measured from when they were applied until they were reverted.
+	Measured    []Measured  `json:"measured,omitempty"`
 	Load        []Load      `json:"load,omitempty"`
 	LogReports  []LogReport `json:"log_reports,omitempty"`
 	Artifacts   Artifacts   `json:"artifacts"`
@@ -218,6 +223,24 @@ type Load struct {
 	RateAfter  float64 `json:"rate_after"`
 }
 
+// Measured is what was measured of one function.
+type Measured struct {
+	Object string `json:"object"`
+	Name   string `json:"name"`
+	Sympos uint64 `json:"sympos"`
+	// Calls began; with Time, they ended.
+	Calls uint64        `json:"calls"`
+	Time  *MeasuredTime `json:"time,omitempty"`
+}
+
+// MeasuredTime is from entry to exit of a function's calls, in guest time.
+type MeasuredTime struct {
+	Started   uint64 `json:"started"` // calls that began
+	TotalNS   int64  `json:"total_ns"`
+	MeanNS    int64  `json:"mean_ns"`
+	LongestNS int64  `json:"longest_ns"`
+}
+
 // LogReport is a complaint of the kernel.
 type LogReport struct {
 	Kind  string   `json:"kind"`
@@ -249,6 +272,11 @@ func (r Report) WriteJSON(w io.Writer) error {
 	for i := range r.Searches {
 		if r.Searches[i].Verdicts == nil {
 			r.Searches[i].Verdicts = []Found{}
+		}
+	}
+	for i := range r.Selftests {
+		if r.Selftests[i].Scripts == nil {
+			r.Selftests[i].Scripts = []Script{}
 		}
 	}
 	for i := range r.Runs {

@@ -78,9 +78,9 @@ func (s *selector) judgeFunctions() {
 
 func whenBoot(section string) string {
 	if strings.Contains(section, "exit") {
-		return "exit code, which runs only when its module goes (and is no part of a kernel)"
+		return "exit code (__exit), which runs only when its module goes (and is no part of a kernel)"
 	}
-	return "init code, which has run and is gone"
+	return "init code (__init), which has run and is gone"
 }
 
 // harmlessLists are sections into which a new function may put an entry that

@@ -201,6 +201,32 @@ func (c chunk) function() (name, head string) {
 	return "", ""
 }
 
+// declares is the name that a function, its prototype or a macro gives a
+// meaning to; "" of what is none of these.
+func (c chunk) declares() string {
+	if len(c) > 2 && c[0].text == "#" && (c[1].text == "define" || c[1].text == "undef") {
+		return c[2].text
+	}
+	if name, _ := c.function(); name != "" {
+		return name
+	}
+	if len(c) == 0 || c[0].text == "#" || c[len(c)-1].text != ";" || c.shapes() {
+		return ""
+	}
+	for i, t := range c {
+		switch t.text {
+		case "=", "{", "typedef":
+			return ""
+		case "(":
+			if i > 0 && inWord(c[i-1].text[0]) && c[i-1].text != "__attribute__" {
+				return c[i-1].text
+			}
+			return ""
+		}
+	}
+	return ""
+}
+
 // argument is the first word in a chunk's first parentheses.
 func (c chunk) argument() string {
 	for i, t := range c {
@@ -222,7 +248,14 @@ func (c chunk) lineOf(word string) int {
 }
 
 // changedChunks are those that only one of two texts has.
-func changedChunks(before, after []byte) (changed []chunk) {
+func changedChunks(before, after []byte) []chunk {
+	gone, come := changedSides(before, after)
+	return append(gone, come...)
+}
+
+// changedSides are the chunks that only the text before, and that only the
+// text after a change has.
+func changedSides(before, after []byte) (gone, come []chunk) {
 	counts := map[string]int{}
 	old, new := chunks(before), chunks(after)
 	for _, c := range old {
@@ -232,16 +265,16 @@ func changedChunks(before, after []byte) (changed []chunk) {
 		if text := c.text(); counts[text] > 0 {
 			counts[text]--
 		} else {
-			changed = append(changed, c)
+			come = append(come, c)
 		}
 	}
 	for _, c := range old {
 		if text := c.text(); counts[text] > 0 {
 			counts[text]--
-			changed = append(changed, c)
+			gone = append(gone, c)
 		}
 	}
-	return changed
+	return gone, come
 }
 
 // shapes says whether a chunk can give a type another shape or a constant

@@ -5,6 +5,7 @@ package diff
 import (
 	"fmt"
 	"path"
+	"strings"
 
 	"github.com/switchyard-project/switchyard/harness/patch/compare"
 	"github.com/switchyard-project/switchyard/harness/patch/klp"
@@ -260,7 +261,8 @@ func (r *resolver) list(u taken, part klp.Part) {
 			}
 			r.made.Functions = append(r.made.Functions, f)
 		case isData(s):
-			r.made.Data = append(r.made.Data, Data{Object: u.Object, Unit: u.Source, Name: s.Name, Size: s.Size})
+			name, _, _ := strings.Cut(s.Name, ".") // the compiler's number of a static local
+			r.made.Data = append(r.made.Data, Data{Object: u.Object, Unit: u.Source, Name: name, Size: s.Size})
 		}
 	}
 }

@@ -75,7 +75,7 @@ func readImage(f *elf.File) (*Image, error) {
 		if err != nil {
 			return nil, fmt.Errorf("section %s: %w", s.Name, err)
 		}
-		segments = append(segments, segment{s.Name, s.Addr, data})
+		segments = append(segments, segment{s.Name, s.Addr, s.Size, data})
 	}
 	for i := range segments {
 		switch segments[i].name {

@@ -19,6 +19,8 @@ type Report struct {
 	// Symbols says where the kernel has what the object defines or needs. Those
 	// without a witness, and strings, are not in it.
 	Symbols map[*object.Symbol]Place
+
+	matcher *matcher // what else was learned, for Expect
 }
 
 // FunctionReport is the result for one function.
@@ -95,7 +97,7 @@ func Match(pre *object.Object, im *Image, object string) (*Report, error) {
 	}
 	m := newMatcher(pre, im, s)
 	functions := m.functions()
-	report := &Report{Object: object, Functions: make([]FunctionReport, len(functions))}
+	report := &Report{Object: object, matcher: m, Functions: make([]FunctionReport, len(functions))}
 	open := map[int][]candidate{}
 	for i, f := range functions {
 		r := &report.Functions[i]

@@ -110,7 +110,7 @@ func (im *Image) load(name string, ko []byte, needs []*space) (*space, error) {
 			if err != nil {
 				return nil, err
 			}
-			segments = append(segments, segment{s.Name, at, data})
+			segments = append(segments, segment{s.Name, at, s.Size, data})
 		}
 	}
 	var symbols []Symbol

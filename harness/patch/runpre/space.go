@@ -16,6 +16,7 @@ import (
 type segment struct {
 	name    string // the section
 	address uint64
+	size    uint64 // more than the content of one that begins as zeros
 	data    []byte
 }
 
@@ -66,6 +67,17 @@ func (s *space) segmentAt(address uint64) *segment {
 		return nil
 	}
 	return &s.segments[i]
+}
+
+// segmentNear is the one that holds address or ends there, with or without
+// content; nil without.
+func (s *space) segmentNear(address uint64) *segment {
+	for i := range s.segments {
+		if g := &s.segments[i]; address >= g.address && address <= g.address+g.size {
+			return g
+		}
+	}
+	return nil
 }
 
 // at is up to n bytes of content from address on; none if nothing is there.

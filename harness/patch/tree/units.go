@@ -4,8 +4,9 @@ package tree
 
 import (
 	"context"
-	"fmt"
+	"os"
 	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -32,33 +33,72 @@ func (t *Tree) Units(ctx context.Context, source string) ([]Unit, error) {
 	if _, err := t.Path(source); err != nil {
 		return nil, err
 	}
-	units, log, err := t.own(ctx, []string{source})
+	if path.Ext(source) != ".c" {
+		return nil, &refusal.Refusal{Code: refusal.Assembly, File: source, Release: t.Kit.Release, Text: "it is not C", Advice: "leave the file out of the diff"}
+	}
+	beside, err := t.beside(source)
 	if err != nil {
 		return nil, err
 	}
-	if len(units) > 0 {
-		return units, nil
+	units, err := t.own(ctx, append([]string{source}, beside...))
+	if err != nil || len(units) > 0 {
+		return units, err
 	}
-	return nil, t.notBuilt(source, log)
+	why := t.notBuilt(source)
+	if why.named {
+		return nil, why.refusal
+	}
+	// A file that no Makefile knows may be a part of one in another folder.
+	if units, err = t.Includers(ctx, source, mostParts); err != nil || len(units) > 0 {
+		return units, err
+	}
+	return nil, why.refusal
 }
 
-// own gives the units that source files themselves are made into.
-func (t *Tree) own(ctx context.Context, sources []string) ([]Unit, string, error) {
-	commands, generated, log, err := t.commands(ctx, sources)
+// mostParts is how many units one .c file is at most included in.
+const mostParts = 50
+
+// beside gives the .c files of a source's folder that include it: kernel/sched
+// has such, and compat_binfmt_elf.c is one.
+func (t *Tree) beside(source string) (files []string, err error) {
+	folder := path.Dir(source)
+	entries, err := os.ReadDir(filepath.Join(t.dir, folder))
 	if err != nil {
-		return nil, "", err
+		return nil, nil // a new folder
 	}
-	var units []Unit
+	for _, e := range entries {
+		name := path.Join(folder, e.Name())
+		if path.Ext(name) != ".c" || name == source {
+			continue
+		}
+		text, err := t.Read(name)
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(included(text), func(n string) bool { return path.Join(folder, n) == source }) {
+			files = append(files, name)
+		}
+	}
+	return files, nil
+}
+
+// own gives the units that source files themselves are made into, in the order
+// of sources.
+func (t *Tree) own(ctx context.Context, sources []string) (units []Unit, err error) {
+	commands, generated, err := t.commands(ctx, sources)
+	if err != nil {
+		return nil, err
+	}
 	for _, source := range sources {
-		c, ok := commands[strings.TrimSuffix(source, path.Ext(source))+".o"]
-		if !ok {
+		c, ok := commands[objectOf(source)]
+		if !ok || !slices.ContainsFunc(c.Argv, func(a string) bool { return a == insideSource+"/"+source }) {
 			continue
 		}
 		for _, object := range objectsOf(c.Argv) {
 			units = append(units, Unit{Source: source, Object: object, Out: c.Out, argv: c.Argv, generated: generated})
 		}
 	}
-	return units, log, nil
+	return units, nil
 }
 
 var modName = regexp.MustCompile(`^-DKBUILD_MOD(NAME|FILE)="?([^"]*)"?$`)
@@ -88,12 +128,4 @@ func objectsOf(argv []string) []string {
 		return files
 	}
 	return []string{name}
-}
-
-// notBuilt says why no object of the kernel is made of a file.
-func (t *Tree) notBuilt(source, log string) error {
-	return &refusal.Refusal{
-		Code: refusal.NotBuilt, File: source, Release: t.Kit.Release,
-		Text: fmt.Sprintf("nothing of this kernel is built from it"), Advice: "leave the file out of the diff, or choose a kernel that has it",
-	}
 }
