@@ -194,3 +194,27 @@ func TestKeys(t *testing.T) {
 	slices.Sort(keys)
 	require.Equal(t, []string{"static call g __SCT__call elsewhere", "static key f a of the unit", "static key f b elsewhere", "static key g __UNIQUE_ID_ddebug comes along"}, keys)
 }
+
+func TestInlined(t *testing.T) {
+	const pre, post = "static inline int help(int a) { return a + 1; } int __init f(int a) { return help(a); } int g(void) { return 1; }", "static inline int help(int a) { return a + 2; } int __init f(int a) { return help(a); } int g(void) { return 1; }"
+	for _, c := range []struct {
+		touched []string
+		says    string
+	}{
+		{[]string{"help"}, "unit.c: help(): has no copy that stands alone; it is inlined into f(), which is init code"},
+		{[]string{"help", "other"}, "unit.c: f(): one of help(), other() is inlined into it, and it is init code"},
+		{[]string{"f", "help"}, "unit.c: f(): is init code"},
+		{[]string{"g"}, "unit.c: f(): is init code"},
+		{nil, "unit.c: f(): is init code"},
+	} {
+		a, b := compile(t, pre), compile(t, post)
+		d, err := Compare(a, b)
+		require.NoError(t, err)
+		_, err = Select(a, b, d)
+		all := refusal.All(err)
+		require.Len(t, all, 1)
+		d.Inlined(c.touched, all)
+		require.Contains(t, all[0].Error(), c.says)
+		require.Equal(t, strings.Contains(c.says, "inlined"), all[0].Code == refusal.Inlined)
+	}
+}

@@ -8,6 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/switchyard-project/switchyard/harness/patch/unified"
+
+	"github.com/switchyard-project/switchyard/harness/patch/unified"
 )
 
 // TestSameCode: comments and space are no change, all else is.
@@ -134,4 +136,10 @@ func FuzzTokens(f *testing.F) {
 		require.True(t, sameCode(text, text))
 		require.Empty(t, changedChunks(text, text))
 	})
+}
+
+func TestTouched(t *testing.T) {
+	before := []byte("static int f(void) { return 1; }\nint g(void) { return 2; }\nSYSCALL_DEFINE1(x, int, a) { return 3; }\nint n = 4;\n")
+	after := []byte("static int f(void) { return 2; }\nint g(void) { return 2; }\nSYSCALL_DEFINE1(x, int, a) { return 4; }\nint n = 5;\n")
+	require.Equal(t, []string{"f"}, touched([]unified.Changed{{Before: before, After: after}, {Before: before, After: after}}))
 }
