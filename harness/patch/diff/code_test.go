@@ -8,8 +8,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/switchyard-project/switchyard/harness/patch/unified"
-
-	"github.com/switchyard-project/switchyard/harness/patch/unified"
 )
 
 // TestSameCode: comments and space are no change, all else is.
