@@ -5,6 +5,8 @@ package diff
 import (
 	"slices"
 	"strings"
+
+	"github.com/switchyard-project/switchyard/harness/patch/unified"
 )
 
 // token is a piece of C text: a word, a literal, a sign. The end of a
@@ -299,4 +301,17 @@ func (c chunk) shapes() bool {
 		}
 	}
 	return false
+}
+
+// touched are the functions of the source that a diff changes, each once;
+// without those that a macro such as SYSCALL_DEFINE names.
+func touched(changed []unified.Changed) (names []string) {
+	for _, c := range changed {
+		for _, ch := range changedChunks(c.Before, c.After) {
+			if name, _ := ch.function(); name != strings.ToUpper(name) && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
 }

@@ -288,7 +288,7 @@ func (one pair) objects() (pre, post *object.Object, err error) {
 
 // parts compares the units and takes what changed.
 func (p *pipeline) parts(s sorted, pairs []pair, changed []unified.Changed) ([]klp.Part, error) {
-	r := &resolver{pipeline: p}
+	r := &resolver{pipeline: p, touched: touched(changed)}
 	moved := moved(changed)
 	for _, one := range pairs {
 		pre, post, err := one.objects()

@@ -27,8 +27,9 @@ type taken struct {
 // means that the new code needs.
 type resolver struct {
 	*pipeline
-	im    *runpre.Image
-	units []taken
+	im      *runpre.Image
+	touched []string // functions of the source that the diff changes
+	units   []taken
 }
 
 // take selects what the patch carries of a unit that changed, and compares
@@ -53,6 +54,7 @@ func (r *resolver) take(one pair, pre, post *object.Object, d *compare.Differenc
 		if refusal.All(err) == nil {
 			return fmt.Errorf("%s: %w", one.Source, err)
 		}
+		d.Inlined(r.touched, refusal.All(err))
 		for _, f := range refusal.All(err) {
 			if f.File == "" || f.File == path.Base(one.Source) {
 				f.File = one.Source
