@@ -17,6 +17,7 @@ import (
 	"github.com/switchyard-project/switchyard/harness/patch"
 	"github.com/switchyard-project/switchyard/harness/patch/refusal"
 	"github.com/switchyard-project/switchyard/harness/report"
+	"github.com/switchyard-project/switchyard/harness/selftests"
 	"github.com/switchyard-project/switchyard/kernels"
 	"github.com/switchyard-project/switchyard/kernels/source"
 )
@@ -77,6 +78,7 @@ func exitStatus(err error) int {
 		tree    *source.InputError
 		broken  *source.BuildError
 		refused *refusal.Refusal
+		script  *selftests.NoScriptError
 		usage   usageError
 	)
 	switch {
@@ -92,7 +94,7 @@ func exitStatus(err error) int {
 	case errors.As(err, &build):
 		fmt.Fprintf(os.Stderr, "%s\n", build.Log)
 		return exitInput
-	case errors.As(err, &input), errors.As(err, &noMatch), errors.As(err, &badName), errors.As(err, &format), errors.As(err, &tree), errors.As(err, &broken), errors.As(err, &refused):
+	case errors.As(err, &input), errors.As(err, &noMatch), errors.As(err, &badName), errors.As(err, &format), errors.As(err, &tree), errors.As(err, &broken), errors.As(err, &refused), errors.As(err, &script):
 		return exitInput
 	case errors.As(err, &usage):
 		fmt.Fprintln(os.Stderr, "`switchyard help` shows examples")
@@ -127,6 +129,6 @@ func newRoot() *cobra.Command {
 	}
 	root.SetHelpTemplate(helpTemplate)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(runCommand(), reproCommand(), kernelsCommand(), patchCommand(), shellCommand(), matrixCommand(), reportCommand(), doctorCommand(), cacheCommand())
+	root.AddCommand(runCommand(), selftestsCommand(), reproCommand(), kernelsCommand(), patchCommand(), shellCommand(), matrixCommand(), reportCommand(), doctorCommand(), cacheCommand())
 	return root
 }

@@ -101,6 +101,11 @@ func buildModule(cmd *cobra.Command, y *run.Yard, src *patch.Source, kit *kernel
 		return fmt.Errorf("write %s: %w", out, err)
 	}
 	done()
+	if m.Manifest.Diff != nil {
+		for _, n := range m.Manifest.Diff.Notes {
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", out, n)
+		}
+	}
 	for _, w := range m.Manifest.Warnings {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s: warning: %s\n", out, w)
 	}

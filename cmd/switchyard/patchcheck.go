@@ -51,6 +51,9 @@ a live patch.`,
 			checked, err := y.Builder.Check(cmd.Context(), src, kit)
 			done()
 			if checked != nil {
+				for _, n := range checked.Made.Notes {
+					fmt.Fprintln(cmd.ErrOrStderr(), n)
+				}
 				for _, w := range checked.Made.Warnings {
 					fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", w)
 				}

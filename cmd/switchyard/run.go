@@ -300,11 +300,11 @@ func (f *runFlags) plan(cmd *cobra.Command, c kernels.Candidate, in *input) run.
 	}
 }
 
-// again is the command line that does the same run on one kernel: the flags
+// again is the command line that does the same on one kernel: the flags
 // as they were given, less those that only say where and how to report, and
 // those of seeds, which more names.
 func again(cmd *cobra.Command, selector string, more ...string) string {
-	words := append([]string{"switchyard", "run"}, cmd.Flags().Args()...)
+	words := append([]string{"switchyard", cmd.Name()}, cmd.Flags().Args()...)
 	cmd.Flags().Visit(func(flag *pflag.Flag) {
 		switch flag.Name {
 		case "kernel", "artifacts", "format", "vms", "deterministic", "seed", "seeds":

@@ -13,6 +13,7 @@ import (
 	"github.com/switchyard-project/switchyard/harness/patch"
 	"github.com/switchyard-project/switchyard/harness/patch/refusal"
 	"github.com/switchyard-project/switchyard/harness/report"
+	"github.com/switchyard-project/switchyard/harness/selftests"
 	"github.com/switchyard-project/switchyard/kernels"
 )
 
@@ -34,6 +35,7 @@ func TestExitStatus(t *testing.T) {
 		{wrap(&kernels.NoMatchError{Selector: "9.9"}), 2},
 		{wrap(&kernels.SelectorError{}), 2},
 		{wrap(&report.FormatError{Path: "report.json", Err: errors.New("x")}), 2},
+		{wrap(&selftests.NoScriptError{Name: "test-none.sh"}), 2},
 		{usageError{errors.New("no such flag")}, 2},
 		{wrap(&kernels.Lacking{What: "a thing"}), 3},
 	} {

@@ -29,6 +29,8 @@ type Report struct {
 	Searches []Search `json:"searches,omitempty"`
 	// Cases are there in a report that was merged from logs of `go test -json`.
 	Cases []Case `json:"cases,omitempty"`
+	// Selftests are there for runs of kernels' own livepatch selftests.
+	Selftests []Selftests `json:"selftests,omitempty"`
 }
 
 // Search is what many seeds came to on one kernel.
@@ -270,6 +272,11 @@ func (r Report) WriteJSON(w io.Writer) error {
 	for i := range r.Searches {
 		if r.Searches[i].Verdicts == nil {
 			r.Searches[i].Verdicts = []Found{}
+		}
+	}
+	for i := range r.Selftests {
+		if r.Selftests[i].Scripts == nil {
+			r.Selftests[i].Scripts = []Script{}
 		}
 	}
 	for i := range r.Runs {

@@ -13,9 +13,10 @@ import (
 )
 
 // makingNames are the packages that Debian's kernels are made from and with:
-// the source with Debian's patches applied, and the compilers of each release
-// of Debian, which the tool root, being of one release, does not have.
-var makingNames = regexp.MustCompile(`^(linux-source-[0-9]+\.[0-9]+|(gcc|cpp)-[0-9]+(-x86-64-linux-gnu)?|libgcc-[0-9]+-dev)$`)
+// the source with Debian's patches applied, and the compilers and assemblers of
+// each release of Debian, which the tool root, being of one release, does not
+// have.
+var makingNames = regexp.MustCompile(`^(linux-source-[0-9]+\.[0-9]+|(gcc|cpp)-[0-9]+(-x86-64-linux-gnu)?|libgcc-[0-9]+-dev|binutils-x86-64-linux-gnu|libbinutils|libsframe[0-9]+)$`)
 
 // Gone is the error for a package that the archive does not offer in the
 // version wanted, any more or yet.
@@ -69,6 +70,27 @@ func (a *Archive) Compiler(ctx context.Context, kit *kernels.Kit, series, versio
 	}
 	return all, nil
 }
+
+// Assembler gives the packages of the newest assembler that the kernel's
+// release of Debian has. Errors as of Source.
+func (a *Archive) Assembler(ctx context.Context, kit *kernels.Kit) ([]Package, error) {
+	as, err := a.closest(ctx, kit, "binutils-x86-64-linux-gnu", "")
+	if err != nil {
+		return nil, err
+	}
+	all := []Package{as}
+	for _, name := range append([]string{"libbinutils"}, libsframe.FindString(as.Depends)) {
+		p, err := a.closest(ctx, kit, name, as.Version)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, p)
+	}
+	return all, nil
+}
+
+// libsframe is a library that has its version in its name.
+var libsframe = regexp.MustCompile(`\blibsframe[0-9]+\b`)
 
 // closest is the package of that version, else the newest of the first suite
 // that has any.

@@ -47,6 +47,7 @@ type ref struct {
 	target  *atom           // nil: undefined, or merged, or an entry
 	entry   *entry          // in a table
 	call    bool            // a call or jump: the address is not kept
+	nothing *object.Section // it is about no byte of that section
 }
 
 func (a *atom) name() string {
@@ -89,12 +90,13 @@ type unit struct {
 	kinds  map[*object.Section]kind
 	biases map[*object.Section]map[uint64]int64
 	rows   map[*object.Section][]*entry // of tables, by start
+	code   map[string]*atom             // functions by each of their names
 }
 
 func take(o *object.Object) *unit {
 	u := &unit{
 		object: o, in: map[*object.Section][]*atom{}, of: map[*object.Symbol]*atom{}, kinds: map[*object.Section]kind{},
-		biases: map[*object.Section]map[uint64]int64{}, rows: map[*object.Section][]*entry{},
+		biases: map[*object.Section]map[uint64]int64{}, rows: map[*object.Section][]*entry{}, code: map[string]*atom{},
 	}
 	for _, s := range o.Sections {
 		u.kinds[s] = kindOf(s)
@@ -106,6 +108,11 @@ func take(o *object.Object) *unit {
 		for _, a := range u.in[s] {
 			a.refs = u.refs(s, a.lead, a.end, int64(a.start))
 			u.atoms = append(u.atoms, a)
+			for _, y := range a.symbols {
+				if a.code && u.code[y.Name] == nil {
+					u.code[y.Name] = a
+				}
+			}
 		}
 	}
 	u.readTables()
@@ -162,6 +169,20 @@ func (u *unit) nameAtoms() {
 			}
 			made = append(made, a)
 			u.of[s] = a
+		}
+		for _, a := range made {
+			// The name that says something is the one to use.
+			slices.SortStableFunc(a.symbols, func(x, y *object.Symbol) int {
+				_, n := stem(x.Name)
+				_, m := stem(y.Name)
+				switch {
+				case n == m:
+					return cmp.Compare(rank(x), rank(y))
+				case n:
+					return 1
+				}
+				return -1
+			})
 		}
 		u.in[section] = made
 	}

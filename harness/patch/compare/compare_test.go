@@ -83,6 +83,30 @@ func TestCompare(t *testing.T) {
 		pre:       "static noinline int help(int a, int b) { return random() * a + b; } int f(int a) { return help(a, 7); } int g(int a) { return help(a + 1, 7); }",
 		post:      "static noinline int help(int a, int b) { return random() * a - b; } int f(int a) { return help(a, 7); } int g(int a) { return help(a + 1, 7); }",
 		functions: m{"help": Changed},
+	}, {
+		name: "what an alternative puts in place", pre: `void f(void) { ALTERNATIVE("call one"); } void g(void) { ALTERNATIVE("call one"); }`, post: `void f(void) { ALTERNATIVE("call two"); } void g(void) { ALTERNATIVE("call one"); }`,
+		functions: m{"f": Changed},
+	}, {
+		name: "an alternative of another length", pre: `void f(void) { ALTERNATIVE("nop; nop"); } void g(void) { ALTERNATIVE(""); } void h(void) { ALTERNATIVE("int3"); }`, post: `void f(void) { ALTERNATIVE("nop"); } void g(void) { ALTERNATIVE(""); } void h(void) { ALTERNATIVE("int3"); }`,
+		functions: m{"f": Changed},
+	}, {
+		name: "beside an alternative of nothing", pre: `void f(void) { ALTERNATIVE(""); } void g(void) { ALTERNATIVE("nop"); }`, post: `void f(void) { ALTERNATIVE(""); } void g(void) { ALTERNATIVE("int3"); }`,
+		functions: m{"g": Changed},
+	}, {
+		name: "another key", pre: `extern struct key a, b; int f(void) { return static_branch(&a); } int g(void) { return static_branch(&b); }`, post: `extern struct key a, b; int f(void) { return static_branch(&b); } int g(void) { return static_branch(&b); }`,
+		functions: m{"f": Changed},
+	}, {
+		name: "another static key", pre: `static struct key a, b; int f(void) { return static_branch(&a); } int g(void) { return static_branch(&b); }`, post: `static struct key a, b; int f(void) { return static_branch(&b); } int g(void) { return static_branch(&a); }`,
+		functions: m{"f": Changed, "g": Changed},
+	}, {
+		name: "the way back from a fault", pre: `int f(int *p) { int x; return get_user(x, p); }`, post: "int f(int *p) { int x, e = 0; asm volatile(\"1: mov %2,%1\\n2:\\n.pushsection .fixup,\\\"ax\\\"\\n3: mov $-15,%0\\njmp 2b\\n.popsection\\n.pushsection __ex_table,\\\"a\\\"\\n.balign 4\\n.long 1b - ., 3b - ., 0\\n.popsection\" : \"+r\"(e), \"=r\"(x) : \"m\"(*(p))); return e; }",
+		functions: m{"f": Changed},
+	}, {
+		name: "lines of pr_debug", pre: "void f(void) { pr_debug(\"x\"); } void g(void) { pr_debug(\"y\"); }", post: "\n\nvoid f(void) { pr_debug(\"x\"); } void g(void) { pr_debug(\"y\"); }",
+		lines: []string{"f", "g"},
+	}, {
+		name: "the format of pr_debug", pre: "void f(void) { pr_debug(\"x\"); } void g(void) { pr_debug(\"y\"); }", post: "void f(void) { pr_debug(\"z\"); } void g(void) { pr_debug(\"y\"); }",
+		functions: m{"f": Changed},
 	}} {
 		t.Run(c.name, func(t *testing.T) {
 			d, err := Compare(compile(t, c.pre), compile(t, c.post))
@@ -100,4 +124,22 @@ func TestCompare(t *testing.T) {
 			require.Equal(t, c.lines, d.LineOnly)
 		})
 	}
+}
+
+func TestCompareMoved(t *testing.T) {
+	const pre = "void f(void *p) {\n take(p, __LINE__, 5);\n}\nvoid g(void *p) { take(p, 3, 4); }\nvoid h(void *p) { take(p, __LINE__, 5); }"
+	const post = "\nvoid f(void *p) {\n take(p, __LINE__, 5);\n}\nvoid g(void *p) { take(p, 4, 4); }\nvoid h(void *p) { take(p, __LINE__, 6); }"
+	a, b := compile(t, pre), compile(t, post)
+	d, err := Compare(a, b)
+	require.NoError(t, err)
+	require.Equal(t, map[string]Status{"f": Changed, "g": Changed, "h": Changed}, changes(d))
+
+	info, err := ReadDebugInfo(debugged(t, pre), "")
+	require.NoError(t, err)
+	moved := info.Within(func(file string, line int) (int, bool) { return line + 1, true })
+	d, err = CompareMoved(a, b, moved)
+	require.NoError(t, err)
+	// In g the constant moved as the lines did, but is no line of g.
+	require.Equal(t, map[string]Status{"g": Changed, "h": Changed}, changes(d))
+	require.Equal(t, []string{"f"}, d.LineOnly)
 }

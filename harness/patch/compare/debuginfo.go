@@ -92,6 +92,34 @@ func (d *DebugInfo) Place(function string) (Place, bool) {
 	return f.Place, ok && f.Line > 0
 }
 
+// FunctionAt gives the function of the source that a line belongs to: the
+// last one that begins before it.
+func (d *DebugInfo) FunctionAt(file string, line int) (string, bool) {
+	best, found := 0, ""
+	for name, f := range d.functions {
+		if f.File == file && f.Line <= line && (f.Line > best || f.Line == best && name < found) {
+			best, found = f.Line, name
+		}
+	}
+	return found, found != ""
+}
+
+// Within makes of what is known of a file's lines what is known of a
+// function's: only its own lines, and those of functions that were taken into
+// others, can be its __LINE__.
+func (d *DebugInfo) Within(moved func(file string, line int) (int, bool)) Moved {
+	return func(function string, line int) (int, bool) {
+		p, ok := d.Place(function)
+		if !ok {
+			return 0, false
+		}
+		if at, ok := d.FunctionAt(p.File, line); !ok || at != function && !d.functions[at].inline {
+			return 0, false
+		}
+		return moved(p.File, line)
+	}
+}
+
 // OnlyInlined says that the compiler took the function into all its callers
 // and left no copy that stands alone.
 func (d *DebugInfo) OnlyInlined(function string) bool {

@@ -73,11 +73,11 @@ func (u *unit) cut(s *object.Section, t *table) []*entry {
 			e.refs[i].call = true // of the code itself, whoever else has its address
 		}
 		if n, ok := e.replaced(); ok && n == 0 {
-			// Nothing is at the place that it names; what is named must be
-			// something of its own.
-			at := e.refs[1].at
+			// Nothing is at the place that it names, so it is not that of
+			// another one.
+			at, of := e.refs[1].at, e.refs[1].section
 			e.refs[1] = e.refs[0]
-			e.refs[1].at = at
+			e.refs[1].at, e.refs[1].nothing = at, of
 		}
 		all = append(all, e)
 	}

@@ -26,6 +26,10 @@ type comparison struct {
 	busy map[[2]*atom]bool
 }
 
+// deepestContent is how many things without names may refer to each other in
+// a chain before two of them are taken to differ.
+const deepestContent = 1000
+
 // same compares what two atoms are.
 func (c *comparison) same(a, b *atom) outcome {
 	k := [2]*atom{a, b}
@@ -34,6 +38,9 @@ func (c *comparison) same(a, b *atom) outcome {
 	}
 	if c.busy[k] {
 		return outcome{}
+	}
+	if len(c.busy) > deepestContent {
+		return outcome{why: "too many things without names that refer to each other"}
 	}
 	c.busy[k] = true
 	o := c.compute(a, b)
@@ -144,7 +151,7 @@ func (c *comparison) sameRef(x, y *ref, o *outcome) string {
 	switch {
 	case k == merged:
 		m, n := x.constant(), y.constant()
-		if m == nil || !bytes.Equal(m, n) {
+		if !bytes.Equal(m, n) || m == nil && x.place != y.place {
 			return differ
 		}
 		return ""

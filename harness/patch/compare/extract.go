@@ -136,6 +136,7 @@ func (x *extraction) copySymbols() {
 		made := *s
 		made.Section = x.sections[s.Section]
 		made.Value = uint64(x.at[a] + int64(s.Value) - int64(a.start))
+		made.Size = min(s.Size, a.end-s.Value) // no name reaches beyond what was taken
 		x.copies[s] = &made
 		x.out.Symbols = append(x.out.Symbols, &made)
 	}
@@ -158,6 +159,9 @@ func (x *extraction) relocate(owner *atom, refs []ref, made *object.Section, at 
 		r := &refs[i]
 		reloc := object.Reloc{Offset: uint64(at + r.at), Type: r.typ}
 		switch {
+		case r.nothing != nil:
+			empty, _ := x.room(r.nothing, 0, 0)
+			reloc.Symbol = x.sectionSymbol(empty)
 		case r.section == nil:
 			reloc.Symbol, reloc.Addend = x.global(r.symbol), r.addend
 		case r.entry != nil:
@@ -270,6 +274,9 @@ func (x *extraction) constant(r *ref) (int64, bool) {
 // key notes what patches the selected code.
 func (x *extraction) key(owner *atom, r *ref, made *object.Section, reloc object.Reloc) {
 	k := Key{Function: parent(owner.name()), Symbol: reloc.Symbol}
+	if r.target != nil && x.included[r.target] && r.target.name() != "" {
+		k.Symbol = x.copies[r.target.symbols[0]]
+	}
 	switch {
 	case made.Name == "__jump_table" && (r.typ == elf.R_X86_64_PC64 || r.typ == elf.R_X86_64_64):
 		k.Kind = StaticBranch

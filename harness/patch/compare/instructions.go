@@ -42,6 +42,9 @@ func length(code []byte) int {
 // isCall says that the relocated four bytes at are the target of a call or a
 // jump, so that the place itself is not kept anywhere.
 func isCall(code []byte, at int) bool {
+	if at > len(code) {
+		return false
+	}
 	if at >= 1 && (code[at-1] == 0xe8 || code[at-1] == 0xe9) {
 		return true
 	}

@@ -8,23 +8,36 @@ import (
 	"golang.org/x/arch/x86/x86asm"
 )
 
-// Moved says which line of the file after the change a line before it became;
-// false where that line is gone. file is as the object has it: without
-// folders.
-type Moved func(file string, line int) (int, bool)
+// Moved says which line of the source after the change a line of a function
+// before it became; false where that line is gone, changed, or not of the
+// function.
+type Moved func(function string, line int) (int, bool)
 
-// lineTakers are functions that take a line number of the source as their
-// second argument: what differs there is __LINE__ and nothing else. From the
-// kernel's headers: might_sleep() and might_fault() with their relatives,
-// RCU's complaints, WARN() where it is a call.
-var lineTakers = map[string]bool{
-	"__might_sleep": true, "___might_sleep": true, "__might_resched": true, "__might_fault": true,
-	"__cant_sleep": true, "__cant_migrate": true, "lockdep_rcu_suspicious": true,
-	"warn_slowpath_fmt": true, "warn_slowpath_null": true, "warn_slowpath_fmt_taint": true,
+// Registers of the first six arguments, as encoded.
+const (
+	second = 6 // si
+	third  = 2 // dx
+	fourth = 1 // cx
+)
+
+// lineTakers are functions that take a line number of the source: what
+// differs in that argument is __LINE__ and nothing else. From the kernel's
+// headers: might_sleep() and might_fault() with their relatives, RCU's
+// complaints, WARN() where it is a call, the complaints of ACPICA (its
+// include/acpi/acpixf.h), ext4 and btrfs.
+var lineTakers = map[string]int{
+	"__might_sleep": second, "___might_sleep": second, "__might_resched": second, "__might_fault": second,
+	"__cant_sleep": second, "__cant_migrate": second, "lockdep_rcu_suspicious": second,
+	"warn_slowpath_fmt": second, "warn_slowpath_null": second, "warn_slowpath_fmt_taint": second,
+	"acpi_error": second, "acpi_exception": second, "acpi_warning": second, "acpi_info": second,
+	"acpi_bios_error": second, "acpi_bios_exception": second, "acpi_bios_warning": second,
+	"__ext4_error": third, "__ext4_error_inode": third, "__ext4_error_file": third, "__ext4_std_error": third,
+	"__ext4_warning": third, "__ext4_warning_inode": third, "__ext4_abort": third,
+	"__ext4_journal_stop": second, "__ext4_handle_dirty_metadata": second, "__ext4_journal_get_write_access": second,
+	"__ext4_journal_get_create_access": second, "__ext4_forget": second,
+	"__btrfs_handle_fs_error": third, "__btrfs_abort_transaction": third, "__btrfs_panic": third,
+	"assfail": fourth, "asswarn": fourth, // xfs, since 5.9 with the file system before
 }
-
-// second is the register of the second argument.
-const second = 6
 
 // load is an instruction that puts a constant into a 32-bit register.
 type load struct {
@@ -64,13 +77,13 @@ func (c *comparison) onlyLines(a, b *atom) (int, bool) {
 		switch {
 		case err != nil:
 			clear(pending)
-		case code[0] == 0xe8:
+		case code[0] == 0xe8 || code[0] == 0xe9 && a.refAt(at+1) != nil: // a call, or one that does not come back
 			for _, l := range pending {
 				before, after := binary.LittleEndian.Uint32(x[l.at:]), binary.LittleEndian.Uint32(y[l.at:])
 				if before == after || a.refAt(l.at) != nil {
 					continue
 				}
-				if callee := a.refAt(at + 1); l.register == second && callee != nil && callee.section == nil && lineTakers[callee.symbol.Name] || c.follows(before, after) {
+				if takes(a.refAt(at+1), l.register) || c.follows(a, before, after) {
 					lines = true
 					for i := range 4 {
 						line[l.at+i] = true
@@ -78,9 +91,11 @@ func (c *comparison) onlyLines(a, b *atom) (int, bool) {
 				}
 			}
 			clear(pending)
+		case !straight(in):
+			clear(pending)
 		default:
-			if !straight(in) {
-				clear(pending)
+			if r, ok := in.Args[0].(x86asm.Reg); ok {
+				delete(pending, encoded(r)) // another value counts
 			}
 		}
 		return true
@@ -93,26 +108,57 @@ func (c *comparison) onlyLines(a, b *atom) (int, bool) {
 	return -1, lines
 }
 
-// follows says that a constant moved as the lines of the file did.
-func (c *comparison) follows(before, after uint32) bool {
+// takes says that the called function takes a line number in the register.
+func takes(callee *ref, register int) bool {
+	if callee == nil {
+		return false
+	}
+	name := callee.symbol.Name
+	if callee.target != nil {
+		name = callee.target.name()
+	}
+	r, ok := lineTakers[name]
+	return ok && r == register
+}
+
+// follows says that a constant moved as the lines of the function did.
+func (c *comparison) follows(a *atom, before, after uint32) bool {
 	if c.moved == nil || before == 0 {
 		return false
 	}
-	now, ok := c.moved(c.pre.file, int(before))
+	now, ok := c.moved(parent(a.name()), int(before))
 	return ok && now == int(after)
 }
 
 // straight says of an instruction between the loading of arguments and a call
-// that it is one of those that load: anything else ends what is sure.
+// that it goes on to the next and writes no register but its first operand:
+// anything else ends what is sure.
 func straight(in x86asm.Inst) bool {
 	switch in.Op {
-	case x86asm.MOV, x86asm.LEA, x86asm.XOR, x86asm.MOVZX, x86asm.MOVSX, x86asm.MOVSXD:
-	default:
-		return false
+	case x86asm.MOV, x86asm.LEA, x86asm.XOR, x86asm.MOVZX, x86asm.MOVSX, x86asm.MOVSXD,
+		x86asm.ADD, x86asm.SUB, x86asm.AND, x86asm.OR, x86asm.TEST, x86asm.CMP, x86asm.PUSH, x86asm.POP:
+		return true
 	}
-	r, ok := in.Args[0].(x86asm.Reg)
-	// Another value for the second argument would be the one that counts.
-	return !ok || r != x86asm.ESI && r != x86asm.RSI && r != x86asm.SI && r != x86asm.SIB
+	return false
+}
+
+// encoded is the number of a register whatever its width, -1 for none of the
+// general ones.
+func encoded(r x86asm.Reg) int {
+	for _, from := range []x86asm.Reg{x86asm.RAX, x86asm.EAX, x86asm.AX} {
+		if r >= from && r < from+16 {
+			return int(r - from)
+		}
+	}
+	switch {
+	case r >= x86asm.AL && r <= x86asm.BL:
+		return int(r - x86asm.AL)
+	case r >= x86asm.AH && r <= x86asm.BH:
+		return int(r - x86asm.AH)
+	case r >= x86asm.SPB && r <= x86asm.R15B:
+		return int(r-x86asm.SPB) + 4
+	}
+	return -1
 }
 
 func (a *atom) refAt(at int) *ref {

@@ -22,7 +22,7 @@ const (
 // unseenNames are sections that say nothing about what the code does; a name
 // that ends in a dot or underscore stands for all that begin so.
 var unseenNames = []string{
-	".debug_", ".comment", ".note.", ".eh_frame", ".modinfo", "__versions", ".BTF", ".BTF_ids", ".llvm_addrsig",
+	".debug_", ".comment", ".note.", ".eh_frame", ".modinfo", "__versions", ".BTF", ".llvm_addrsig",
 	".discard.addressable", // keeps the compiler from dropping what it names
 	".printk_index",        // a list for user space; objects in it hold line numbers
 	".gnu.", ".rela",

@@ -56,6 +56,7 @@ type Key struct {
 type selector struct {
 	*Difference
 	hooked   map[*atom]bool // post atoms that replace one of the kernel
+	carried  map[*atom]bool // changed ones that come along with the callers, which are hooked
 	included map[*atom]bool
 	queue    []*atom
 	refused  *multierror.Error
@@ -72,7 +73,7 @@ func Select(pre, post *object.Object, d *Difference) (*Selection, error) {
 			return nil, err
 		}
 	}
-	s := &selector{Difference: d, hooked: map[*atom]bool{}, included: map[*atom]bool{}, kept: map[string]bool{}}
+	s := &selector{Difference: d, hooked: map[*atom]bool{}, carried: map[*atom]bool{}, included: map[*atom]bool{}, kept: map[string]bool{}}
 	if d.Empty() {
 		return nil, s.refusal(refusal.Refusal{Code: refusal.NoEffect, Text: "nothing that is built changes", Advice: "comments, line numbers and debug information are no change; see that the diff touches what this kernel builds"})
 	}
@@ -84,6 +85,9 @@ func Select(pre, post *object.Object, d *Difference) (*Selection, error) {
 			return nil, s.refused.Errors[0]
 		}
 		return nil, err
+	}
+	if len(s.included) == 0 {
+		return nil, s.refusal(refusal.Refusal{Code: refusal.NoEffect, Text: "only what nothing uses any more goes away", Advice: "see that the diff touches what this kernel builds"})
 	}
 	return s.extract()
 }
@@ -108,13 +112,12 @@ func (s *selector) hook() {
 			if m.Status != Changed && !(part && m.Status != Same) {
 				continue
 			}
-			for _, b := range s.post.atoms {
-				if b.code && b.name() == whole && s.from[b] != nil {
-					s.hooked[b] = true
-				}
+			if b := s.post.code[whole]; b != nil && s.from[b] != nil {
+				s.hooked[b] = true
 			}
 		}
 	}
+	s.throughCallers()
 	for _, b := range s.post.atoms {
 		// New functions that other units may call.
 		if s.hooked[b] || b.code && len(b.symbols) > 0 && s.from[b] == nil && !b.local() && !boot(b.section.Name) {
@@ -184,17 +187,15 @@ func (s *selector) brought(a *atom, r *ref) bool {
 		return s.from[t] == nil
 	}
 	if whole, part := cold(t.name()); part {
-		for _, b := range s.post.atoms {
-			if b.code && b.name() == whole && s.included[b] {
-				return true
-			}
-		}
-		return s.from[t] == nil
+		return s.included[s.post.code[whole]] || s.from[t] == nil
 	}
 	if s.from[t] == nil {
 		if !r.call && r.place == int64(t.start) {
 			s.kept[t.name()] = true
 		}
+		return true
+	}
+	if s.carried[t] {
 		return true
 	}
 	// An address that is kept must outlive the patch.

@@ -84,6 +84,11 @@ func TestSelect(t *testing.T) {
 		patched, defined, undefined []string
 		sections                    []string // beyond code
 	}{{
+		name:    "what cannot be hooked, by its callers",
+		pre:     "static noinline notrace int f(int a) { return a * 3 + 1; } int g(int a) { return f(a); } int h(int a) { return f(a) + 1; } int i(int a) { return a; }",
+		post:    "static noinline notrace int f(int a) { return a * 3 + 2; } int g(int a) { return f(a); } int h(int a) { return f(a) + 1; } int i(int a) { return a; }",
+		patched: []string{"g", "h"}, defined: []string{"f", "g", "h"}, undefined: []string{"__fentry__"}, sections: []string{"__mcount_loc"},
+	}, {
 		name: "one function", pre: "int f(int a) { return a + 1; }", post: "int f(int a) { return a + 2; }",
 		patched: []string{"f"}, defined: []string{"f"}, undefined: []string{"__fentry__"}, sections: []string{"__mcount_loc"},
 	}, {
@@ -144,6 +149,9 @@ func TestSelectRefuses(t *testing.T) {
 		{"init", "int __init f(void) { return 1; }", "int __init f(void) { return 2; }", refusal.InitExit, "f(): is init code"},
 		{"notrace", "int g(void) { return 1; } int notrace f(void) { return 1; }", "int g(void) { return 1; } int notrace f(void) { return 2; }", refusal.NoTrace, "f(): has no call of __fentry__"},
 		{"untraced file", "int notrace f(void) { return 1; }", "int notrace f(void) { return 2; }", refusal.NoFentry, "f(): has no call of __fentry__"},
+		{"a constant of the running kernel", "long f(void) { return runtime_const(hash); }", "long f(void) { return runtime_const(hash) + 1; }", refusal.Special, "f(): holds a constant that the kernel writes"},
+		{"only what is unused goes", "int f(void) { return 1; } static int __attribute__((used)) g(void) { return 2; }", "int f(void) { return 1; }", refusal.NoEffect, "only what nothing uses"},
+		{"static locals of one name", "int f(int a) { if (a) { static int n; return n++; } return 0; }", "int f(int a) { if (a) { static int n; return n++; } else { static int n; return ++n + random(); } }", refusal.Ambiguous, "several static variables named n"},
 		{"list", "int f(void) { return 1; }", "int f(void) { return 2; } asm(\".section __list,\\\"a\\\"\\n.quad f\\n.previous\");", refusal.Special, "section __list"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -159,4 +167,24 @@ func TestSelectRefuses(t *testing.T) {
 	var several *multierror.Error
 	require.True(t, errors.As(err, &several), "%v", err)
 	require.Len(t, several.Errors, 2)
+}
+
+func TestKeys(t *testing.T) {
+	s, err := selection(t,
+		`static struct key a; extern struct key b; void __SCT__call(void); int f(void) { return static_branch(&a) + static_branch(&b); } void g(void) { __SCT__call(); pr_debug("g"); }`,
+		`static struct key a; extern struct key b; void __SCT__call(void); int f(void) { return static_branch(&a) + static_branch(&b) + 1; } void g(void) { __SCT__call(); random(); pr_debug("g"); }`)
+	require.NoError(t, err)
+	var keys []string
+	for _, k := range s.Keys {
+		whose := "elsewhere"
+		if s.Olds[k.Symbol] != nil {
+			whose = "of the unit"
+		} else if !k.Symbol.Undefined() {
+			whose = "comes along"
+		}
+		n, _ := stem(k.Symbol.Name)
+		keys = append(keys, string(k.Kind)+" "+k.Function+" "+n+" "+whose)
+	}
+	slices.Sort(keys)
+	require.Equal(t, []string{"static call g __SCT__call elsewhere", "static key f a of the unit", "static key f b elsewhere", "static key g __UNIQUE_ID_ddebug comes along"}, keys)
 }

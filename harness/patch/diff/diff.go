@@ -64,7 +64,9 @@ type Made struct {
 	Files     []File     `json:"files"`
 	Functions []Function `json:"functions"`
 	Data      []Data     `json:"data,omitempty"` // new, and the module's own
-	// Warnings say what the author should know, a sentence each.
+	// Notes say, a sentence each, what may be of interest; Warnings what the
+	// author should know.
+	Notes    []string `json:"notes,omitempty"`
 	Warnings []string `json:"warnings,omitempty"`
 }
 

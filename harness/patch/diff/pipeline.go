@@ -114,7 +114,7 @@ func (p *pipeline) module(ctx context.Context) (*klp.Module, error) {
 	if p.request.Callbacks != "" {
 		m.Callbacks = []string{p.request.Callbacks}
 	}
-	if m.Parts, err = p.parts(pairs, changed); err != nil {
+	if m.Parts, err = p.parts(s, pairs, changed); err != nil {
 		return nil, err
 	}
 	p.warn(s, pairs)
@@ -149,7 +149,8 @@ func (p *pipeline) apply() ([]unified.Changed, error) {
 		last := i == len(p.request.Diffs)-1
 		if last {
 			p.made.Level = r.Level
-			p.made.Warnings = append(p.made.Warnings, r.Notes()...)
+			notes, fuzzy := r.Notes()
+			p.made.Notes, p.made.Warnings = append(p.made.Notes, notes...), append(p.made.Warnings, fuzzy...)
 		}
 		for _, c := range r.Files {
 			if before, ok := now[c.Name]; ok {
@@ -295,7 +296,7 @@ func (one pair) objects() (pre, post *object.Object, err error) {
 }
 
 // parts compares the units and takes what changed.
-func (p *pipeline) parts(pairs []pair, changed []unified.Changed) ([]klp.Part, error) {
+func (p *pipeline) parts(s sorted, pairs []pair, changed []unified.Changed) ([]klp.Part, error) {
 	r := &resolver{pipeline: p}
 	moved := moved(changed)
 	for _, one := range pairs {
@@ -328,6 +329,9 @@ func (p *pipeline) parts(pairs []pair, changed []unified.Changed) ([]klp.Part, e
 		return nil, err
 	}
 	if len(r.units) == 0 {
+		if hidden := p.hidden(s); hidden != nil {
+			return nil, hidden
+		}
 		return nil, p.refuse(refusal.NoEffect, "", "there is nothing to patch", "the diff has no functional change: what it touches compiles to the same code")
 	}
 	parts, err := r.parts()

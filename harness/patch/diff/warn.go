@@ -71,7 +71,7 @@ func (p *pipeline) warn(s sorted, pairs []pair) {
 	}
 	for _, f := range p.made.Functions {
 		one, ok := byUnit[f.Unit+f.Object]
-		if !f.Patched || !ok {
+		if !ok {
 			continue
 		}
 		pre, post, err := one.objects()

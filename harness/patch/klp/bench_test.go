@@ -34,26 +34,25 @@ func deps(t testing.TB) klp.Deps {
 
 // compile gives the compiler's own output for a C file, with each function in
 // a section of its own and without objtool's additions, as what a diff's back
-// end works on.
-func compile(t testing.TB, k *kernels.Kit, path string, flags ...string) *object.Object {
+// end works on. beside are files that it includes.
+func compile(t testing.TB, k *kernels.Kit, path string, beside ...string) *object.Object {
 	t.Helper()
 	d := deps(t)
 	root, err := d.Root(t.Context())
 	require.NoError(t, err)
 	work := t.TempDir()
 	name := strings.TrimSuffix(filepath.Base(path), ".c")
-	text, err := os.ReadFile(path)
-	require.NoError(t, err)
-	for file, text := range map[string]string{
-		name + ".c": string(text),
-		"Kbuild":    "obj-m := " + name + ".o\nOBJECT_FILES_NON_STANDARD := y\n",
-	} {
-		require.NoError(t, os.WriteFile(filepath.Join(work, file), []byte(text), 0o644))
+	for _, from := range append([]string{path}, beside...) {
+		rel, err := filepath.Rel(filepath.Dir(path), from)
+		require.NoError(t, err)
+		require.NoError(t, store.CopyFile(from, filepath.Join(work, rel)))
 	}
+	kbuild := "obj-m := " + name + ".o\nOBJECT_FILES_NON_STANDARD := y\n"
+	require.NoError(t, os.WriteFile(filepath.Join(work, "Kbuild"), []byte(kbuild), 0o644))
 	var log bytes.Buffer
 	job := toolroot.Job{
 		Argv: []string{"make", "-C", k.HeadersDir, "M=/build", "CC=gcc-14", "HOSTCC=gcc-14",
-			"KCFLAGS=-ffunction-sections -fdata-sections -g0 " + strings.Join(flags, " "), name + ".o"},
+			"KCFLAGS=-ffunction-sections -fdata-sections -g0", name + ".o"},
 		Dir: "/build", Stdout: &log, Stderr: &log,
 		Mounts: []toolroot.Bind{{Host: work, Inside: "/build", Writable: true}},
 	}

@@ -21,6 +21,9 @@ func (b *builder) finish(o *object.Object) error {
 	if err := b.tie(o); err != nil {
 		return err
 	}
+	if err := tieRuntime(o, b.module.runtimeConstants()); err != nil {
+		return err
+	}
 	if err := b.links.missing(o); err != nil {
 		return err
 	}

@@ -88,29 +88,40 @@ func (b *builder) glue() string {
 		fmt.Fprintf(&s, "\t{ .name = %s, .funcs = klp_funcs_%d },\n", name, n)
 	}
 	fmt.Fprintf(&s, "\t{ }\n};\n\nstatic struct klp_patch klp_this_patch = {\n\t.mod = THIS_MODULE,\n\t.objs = klp_objects,\n\t.replace = %t,\n};\n", b.module.Replace)
-	s.WriteString(b.callbackTables(objects))
+	constants := b.module.runtimeConstants()
+	s.WriteString(b.callbackDeclarations())
+	s.WriteString(runtimeDeclarations(constants))
+	s.WriteString("\nstatic int __init klp_glue_init(void)\n{\n")
+	s.WriteString(runtimeInit(constants))
+	s.WriteString(b.callbackInit(objects))
 	s.WriteString("\treturn klp_enable_patch(&klp_this_patch);\n}\n\nstatic void __exit klp_glue_exit(void)\n{\n}\n\n" +
 		"module_init(klp_glue_init);\nmodule_exit(klp_glue_exit);\nMODULE_LICENSE(\"GPL\");\nMODULE_INFO(livepatch, \"Y\");\n")
 	fmt.Fprintf(&s, "MODULE_DESCRIPTION(\"live patch %s\");\n", b.module.Name)
 	return s.String()
 }
 
-// callbackTables is the beginning of the init function, which puts the
-// callbacks that the user's files define into the tables: an object's own
-// before that for all objects.
-func (b *builder) callbackTables(objects []string) string {
-	var s strings.Builder
-	begin := "\nstatic int __init klp_glue_init(void)\n{\n"
+// callbackDeclarations name the callbacks that the user's files may define.
+func (b *builder) callbackDeclarations() string {
 	if len(b.module.Callbacks) == 0 {
-		return begin
+		return ""
 	}
+	var s strings.Builder
 	s.WriteString("\n")
 	for _, k := range callbackKinds {
 		for _, suffix := range b.callbackSuffixes() {
 			fmt.Fprintf(&s, "extern %s klp_%s%s(struct klp_object *obj) __attribute__((weak));\n", k.returns, k.name, suffix)
 		}
 	}
-	s.WriteString(begin)
+	return s.String()
+}
+
+// callbackInit puts the callbacks that are defined into the tables: an
+// object's own before the one for all objects.
+func (b *builder) callbackInit(objects []string) string {
+	if len(b.module.Callbacks) == 0 {
+		return ""
+	}
+	var s strings.Builder
 	for n, o := range objects {
 		for _, k := range callbackKinds {
 			fmt.Fprintf(&s, "\tklp_objects[%d].callbacks.%s = klp_%[2]s_%s ? klp_%[2]s_%[3]s : klp_%[2]s;\n", n, k.name, o)

@@ -201,6 +201,7 @@ func (b *builder) prepare() error {
 		return err
 	}
 	b.links = newLinks(&b.module, b.exports)
+	b.links.addRuntime(b.module.runtimeConstants())
 	for i := range b.module.Parts {
 		o, err := b.links.part(i, &b.module.Parts[i])
 		if err != nil {

@@ -89,7 +89,7 @@ func (t *Tree) compile(ctx context.Context, j Job, u Unit, overlay string) (Comp
 	if err != nil {
 		return Compiled{}, err
 	}
-	argv := append([]string{cc.CC}, adapt(u.argv, j)...)
+	argv := slices.Concat([]string{cc.CC}, cc.Flags, adapt(u.argv, j))
 	key := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s\n%s\n%q", t.id, root.Name, cc.Name, overlay, argv))
 	dir, err := t.deps.Store.Make(ctx, objectKind, hex.EncodeToString(key[:12]), func(ctx context.Context, dir string) error {
 		return t.run(ctx, root, cc, j, u, argv, dir)
@@ -141,7 +141,7 @@ func (t *Tree) run(ctx context.Context, root *toolroot.Root, cc *toolroot.Compil
 	}
 	defer remove()
 	var log bytes.Buffer
-	job := toolroot.Job{Argv: argv, Dir: insideBuild, Stdout: &log, Stderr: &log}
+	job := toolroot.Job{Argv: argv, Env: cc.Env, Dir: insideBuild, Stdout: &log, Stderr: &log}
 	job.Mounts = append(append(b.mounts, cc.Mounts...),
 		toolroot.Bind{Host: t.dir, Inside: insideSource}, toolroot.Bind{Host: dir, Inside: insideOut, Writable: true})
 	if b.whole {

@@ -15,6 +15,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/switchyard-project/switchyard/kernels/store"
@@ -111,7 +112,7 @@ func (t *Tree) record(ctx context.Context, root *toolroot.Root, cc *toolroot.Com
 	if err := b.arrange(work); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(work, "cc"), fmt.Appendf(nil, recorder, insideBuild, cc.CC), 0o755); err != nil {
+	if err := os.WriteFile(filepath.Join(work, "cc"), fmt.Appendf(nil, recorder, insideBuild, strings.Join(append([]string{cc.CC}, cc.Flags...), " ")), 0o755); err != nil {
 		return err
 	}
 	if err := os.WriteFile(filepath.Join(work, "lister"), fmt.Appendf(nil, lister, insideBuild), 0o644); err != nil {
@@ -119,7 +120,7 @@ func (t *Tree) record(ctx context.Context, root *toolroot.Root, cc *toolroot.Com
 	}
 	job := toolroot.Job{
 		Argv:   argv,
-		Env:    []string{"KBUILD_BUILD_TIMESTAMP=1970-01-01", "KBUILD_BUILD_USER=switchyard", "KBUILD_BUILD_HOST=switchyard"},
+		Env:    slices.Concat(cc.Env, []string{"KBUILD_BUILD_TIMESTAMP=1970-01-01", "KBUILD_BUILD_USER=switchyard", "KBUILD_BUILD_HOST=switchyard"}),
 		Dir:    insideBuild,
 		Mounts: append([]toolroot.Bind{{Host: t.dir, Inside: insideSource}, {Host: work, Inside: insideBuild, Writable: true}}, b.mounts...),
 	}

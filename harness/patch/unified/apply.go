@@ -82,19 +82,20 @@ func (r *Result) Overlay() map[string][]byte {
 	return all
 }
 
-// Notes say, a sentence each, which hunks did not stand where the diff says.
-func (r *Result) Notes() (notes []string) {
+// Notes say, a sentence each, which hunks did not stand where the diff says;
+// fuzzy are those of which context did not fit.
+func (r *Result) Notes() (notes, fuzzy []string) {
 	for _, c := range r.Files {
 		for i, h := range c.Hunks {
 			switch {
 			case h.Fuzz > 0:
-				notes = append(notes, fmt.Sprintf("%s: hunk %d fits line %d only without %d lines of its context (fuzz %[4]d): look whether that is the place meant", c.Name, i+1, h.Line, h.Fuzz))
+				fuzzy = append(fuzzy, fmt.Sprintf("%s: hunk %d fits line %d only without %d lines of its context (fuzz %[4]d): look whether that is the place meant", c.Name, i+1, h.Line, h.Fuzz))
 			case h.Offset != 0:
 				notes = append(notes, fmt.Sprintf("%s: hunk %d fits line %d, %+d lines from where the diff has it", c.Name, i+1, h.Line, h.Offset))
 			}
 		}
 	}
-	return notes
+	return notes, fuzzy
 }
 
 // Reverse is the diff that takes d's change back, as patch -R.
@@ -151,10 +152,7 @@ func (d *Diff) Apply(read func(name string) ([]byte, error), level int) (*Result
 		}
 	}
 	if errs != nil {
-		if len(errs.Errors) == 1 {
-			return nil, errs.Errors[0]
-		}
-		return nil, errs
+		return nil, together(errs)
 	}
 	for _, c := range w.now {
 		if !bytes.Equal(c.Before, c.After) || (c.Before == nil) != (c.After == nil) {
@@ -163,6 +161,19 @@ func (d *Diff) Apply(read func(name string) ([]byte, error), level int) (*Result
 	}
 	slices.SortFunc(r.Files, func(a, b Changed) int { return strings.Compare(a.Name, b.Name) })
 	return r, nil
+}
+
+// together makes one refusal of several of which each says that the diff is
+// applied already.
+func together(errs *multierror.Error) error {
+	all := refusal.All(errs)
+	if slices.ContainsFunc(all, func(r *refusal.Refusal) bool { return r.Code != refusal.AlreadyApplied }) && len(all) > 1 {
+		return errs
+	}
+	for _, r := range all[1:] {
+		all[0].Text += ", in " + r.File + " too"
+	}
+	return all[0]
 }
 
 // work is a source while a diff is applied to it.

@@ -92,7 +92,7 @@ func TestAnyDiff(t *testing.T) {
 		r, err := d.Apply(source{"x.c": before}.read, 1)
 		require.NoError(t, err, "%s", diff)
 		require.Equal(t, after, string(r.Files[0].After))
-		require.Empty(t, r.Notes())
+		require.Empty(t, notes(r))
 		kept := 0
 		for i, line := range lines {
 			if to, ok := r.Files[0].Moved(i + 1); ok {
@@ -118,6 +118,6 @@ func TestAnyDiff(t *testing.T) {
 		}
 		require.NoError(t, err)
 		require.Equal(t, above+after, string(moved.Files[0].After))
-		require.NotEmpty(t, moved.Notes())
+		require.NotEmpty(t, notes(moved))
 	})
 }

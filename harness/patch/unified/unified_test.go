@@ -92,7 +92,7 @@ func TestForms(t *testing.T) {
 			got, r, err := apply(t, tree, c.diff, c.level, false)
 			require.NoError(t, err)
 			require.Equal(t, c.want, got)
-			require.Empty(t, r.Notes())
+			require.Empty(t, notes(r))
 
 			// The reverse of it undoes it.
 			changed := source{}
@@ -167,28 +167,40 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestSeveralFail: each file that does not fit is told.
+func notes(r *Result) []string {
+	plain, fuzzy := r.Notes()
+	return append(plain, fuzzy...)
+}
+
+// TestSeveralFail: each file that does not fit is told; that all have the
+// change already is one thing.
 func TestSeveralFail(t *testing.T) {
 	_, _, err := apply(t, source{"a.c": "x\n", "b.c": after}, "--- a/a.c\n+++ b/a.c\n"+hunk+"--- a/b.c\n+++ b/b.c\n"+hunk, 1, false)
 	require.ErrorContains(t, err, "a.c:1: hunk 1 of 1 does not fit")
 	require.ErrorContains(t, err, "b.c:1: the diff is applied already")
+	_, _, err = apply(t, source{"a.c": after, "b.c": after}, "--- a/a.c\n+++ b/a.c\n"+hunk+"--- a/b.c\n+++ b/b.c\n"+hunk, 1, false)
+	require.Len(t, refusal.All(err), 1)
+	require.ErrorContains(t, err, "a.c:1: the diff is applied already: this kernel's source has the change, in b.c too")
 }
 
 // TestFuzz: context that does not fit is told.
 func TestFuzz(t *testing.T) {
 	for _, c := range []struct {
 		name, file, want, note string
+		fuzzy                  bool
 	}{
-		{"offset", "0\n0\n" + before, "0\n0\n" + after, "a.c: hunk 1 fits line 3, +2 lines from where the diff has it"},
-		{"fuzz 1", strings.Replace(before, "one", "ONE", 1), strings.Replace(after, "one", "ONE", 1), "(fuzz 1)"},
-		{"fuzz 2", strings.NewReplacer("six", "SIX", "seven", "SEVEN").Replace(before), strings.NewReplacer("six", "SIX", "seven", "SEVEN").Replace(after), "only without 2 lines of its context (fuzz 2)"},
+		{"offset", "0\n0\n" + before, "0\n0\n" + after, "a.c: hunk 1 fits line 3, +2 lines from where the diff has it", false},
+		{"fuzz 1", strings.Replace(before, "one", "ONE", 1), strings.Replace(after, "one", "ONE", 1), "(fuzz 1)", true},
+		{"fuzz 2", strings.NewReplacer("six", "SIX", "seven", "SEVEN").Replace(before), strings.NewReplacer("six", "SIX", "seven", "SEVEN").Replace(after), "only without 2 lines of its context (fuzz 2)", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, r, err := apply(t, source{"a.c": c.file}, "--- a/a.c\n+++ b/a.c\n"+hunk, 1, false)
 			require.NoError(t, err)
 			require.Equal(t, source{"a.c": c.want}, got)
-			require.Len(t, r.Notes(), 1)
-			require.Contains(t, r.Notes()[0], c.note)
+			require.Len(t, notes(r), 1)
+			require.Contains(t, notes(r)[0], c.note)
+			_, fuzzy := r.Notes()
+			require.Equal(t, c.fuzzy, len(fuzzy) > 0)
 		})
 	}
 	_, _, err := apply(t, source{"a.c": strings.NewReplacer("three", "THREE").Replace(before)}, "--- a/a.c\n+++ b/a.c\n"+hunk, 1, false)

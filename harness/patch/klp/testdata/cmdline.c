@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * As fs/proc/cmdline.c would be compiled into the kernel: with a symbol that
- * is not exported, a tracepoint (jump label and static call), a static key, a
- * fault, and a preemption point.
+ * is not exported, a tracepoint (jump label and static call), a static key,
+ * faults (one beyond the end of user space, which recent kernels know as a
+ * runtime constant), and a preemption point.
  */
 #undef MODULE
 #include <linux/kernel.h>
@@ -35,7 +36,8 @@ static int __used cmdline_proc_show(struct seq_file *m, void *v)
 {
 	might_sleep();
 	trace_task_rename(current, "switchyard");
-	seq_printf(m, "%s new %d key %d fault %d\n", saved_command_line, ++calls,
-		   static_branch_likely(&vm_numa_stat_key) ? 1 : 0, fault((int __user *)8));
+	seq_printf(m, "%s new %d key %d fault %d beyond %d\n", saved_command_line, ++calls,
+		   static_branch_likely(&vm_numa_stat_key) ? 1 : 0, fault((int __user *)8),
+		   fault((int __user *)0x00ff000000000000));
 	return 0;
 }
