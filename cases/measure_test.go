@@ -79,7 +79,7 @@ func TestTime(t *testing.T) {
 		other.Unload(t)
 
 		p = p.Revert(t, harness.StallAfter(3*time.Second))
-		p.Expect(t, check.Stalled(check.Named("cat"), check.AsleepOn("switchyard_time_1_vfs_read")))
+		p.Expect(t, check.Stalled(check.Named("cat"), check.AsleepOn("vfs_read")))
 		vm.WriteFile(t, knobs+"release", "1")
 		require.Equal(t, "held\n", held.Wait(t))
 		p = p.Follow(t, 40*time.Second).Expect(t, check.Complete)
