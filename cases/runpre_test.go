@@ -98,7 +98,9 @@ func sameSymbols(t *testing.T, vm *harness.VM, im *runpre.Image) (slide uint64) 
 	t.Helper()
 	want, err := im.Symbols(runpre.VMLinux)
 	require.NoError(t, err)
-	lines := strings.Split(vm.ReadFile(t, "/proc/kallsyms"), "\n")
+	var text strings.Builder
+	require.NoError(t, vm.Client.Get(t.Context(), "/proc/kallsyms", &text, 64<<20))
+	lines := strings.Split(text.String(), "\n")
 	require.Greater(t, len(lines), len(want))
 	for i, s := range want {
 		fields := strings.Fields(lines[i])
