@@ -28,8 +28,9 @@ func (m *Machine) Memory(ctx context.Context, address uint64, n int) ([]byte, er
 		return nil, err
 	}
 	var failed error
+	// QMP has signed numbers only.
 	for cpu := range max(m.cfg.CPUs, 1) {
-		args := map[string]any{"val": address, "size": n, "filename": path, "cpu-index": cpu}
+		args := map[string]any{"val": int64(address), "size": n, "filename": path, "cpu-index": cpu}
 		if err := m.Execute(ctx, "memsave", args, nil); err != nil {
 			failed = errors.Join(failed, err)
 			continue
