@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package cases
+package harness_test
 
 import (
 	"context"
@@ -28,11 +28,14 @@ import (
 // itself. A live patch is such a rewriting, which must be seen through; a byte
 // that somebody else changed must not.
 func TestMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles kernel source and boots guests")
+	}
 	harness.EachKernel(t, func(t *testing.T, k *kernels.Kit) {
 		im, reports := compiled(t, k, "fs/proc/cmdline.c", "fs/namei.c", "kernel/sys.c", "net/core/dev.c", "fs/fat/dir.c")
 		vm := harness.Boot(t, k)
 		slide := sameSymbols(t, vm, im)
-		vm.Apply(t, "testdata/cmdline")
+		vm.Apply(t, "../cases/testdata/cmdline")
 		memory := runpre.Memory{Slide: slide, Read: func(address uint64, n int) ([]byte, error) { return vm.Memory(t, address, n), nil }}
 		looked := 0
 		for _, report := range reports {
