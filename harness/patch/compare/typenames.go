@@ -62,7 +62,7 @@ func (d *debugReader) describe(n *node, depth int) string {
 			return kindOfType(n) + name
 		}
 		s := fmt.Sprintf("%s%d{", kindOfType(n), number(n, dwarf.AttrByteSize))
-		for _, m := range d.shape(n).members {
+		for _, m := range d.shape(n, depth).members {
 			s += fmt.Sprintf("%s@%d:%d %s;", m.name, m.offset, m.bits, m.typ)
 		}
 		return s + "}"
