@@ -115,7 +115,7 @@ func (b *Builder) instrumentWay(ctx context.Context, s *Source, kit *kernels.Kit
 	if err != nil {
 		return way{}, err
 	}
-	return way{RouteBTF, fmt.Sprintf("instrument v1\n%s\n%v", kernel.Key, s.instrument), func(ctx context.Context, out string) error {
+	return way{RouteBTF, fmt.Sprintf("instrument v2\n%s\n%v", kernel.Key, s.instrument), func(ctx context.Context, out string) error {
 		all, err := s.instrument.find(kit)
 		if err != nil {
 			return err

@@ -15,12 +15,12 @@ func (run Run) writeMeasured(w io.Writer) {
 	if len(run.Measured) == 0 {
 		return
 	}
-	fmt.Fprintln(w)
+	fmt.Fprintf(w, "\n%s:\n", run.Kernel.Release)
 	t := table.NewWriter()
 	t.SetOutputMirror(w)
 	t.SetStyle(table.StyleLight)
 	t.Style().Options = table.OptionsNoBordersAndSeparators
-	header := table.Row{run.Kernel.Release, "calls"}
+	header := table.Row{"function", "calls"}
 	if run.Measured[0].Time != nil {
 		header = append(header, "under way", "mean", "longest", "total")
 	}

@@ -35,6 +35,9 @@ func (x *execution) drive(ctx context.Context) error {
 	if x.before, err = x.moduleReferences(ctx); err != nil {
 		return err
 	}
+	if err := x.compareMemory(ctx); err != nil || x.evidence.Refusal != "" {
+		return err
+	}
 	if err := x.probe(ctx, x.Patches, "before the patch", patch.Probe.Old); err != nil {
 		return err
 	}

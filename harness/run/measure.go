@@ -4,7 +4,10 @@ package run
 
 import (
 	"context"
+	"fmt"
+	"slices"
 
+	"github.com/switchyard-project/switchyard/harness/patch"
 	"github.com/switchyard-project/switchyard/harness/report"
 )
 
@@ -30,5 +33,26 @@ func (x *execution) measure(ctx context.Context) error {
 		}
 	}
 	x.result.Measured = all
+	return nil
+}
+
+// instrumentsAlone refuses an instrument on a function that another patch of
+// the stack has: its stub goes on in the kernel's own function, so it would
+// take the patch out, and what it leaves on no stack would hide a task from
+// the other's transition.
+func (x *execution) instrumentsAlone() error {
+	for i, m := range x.modules {
+		if m.Manifest.Instrument == "" {
+			continue
+		}
+		for j, other := range x.modules {
+			for _, f := range other.Manifest.Functions {
+				if i == j || !slices.ContainsFunc(m.Manifest.Functions, func(g patch.Function) bool { return g.Object == f.Object && g.Name == f.Name }) {
+					continue
+				}
+				return &patch.InputError{Path: x.Patches[i].Path, Text: fmt.Sprintf("it measures %s, which %s of the same run has as well: its stub goes on in the kernel's own function and would take the other out; measure a function that calls it", f.Name, other.Name)}
+			}
+		}
+	}
 	return nil
 }

@@ -146,6 +146,9 @@ func (x *execution) prepare(ctx context.Context) error {
 			}
 			x.modules = append(x.modules, m)
 		}
+		if err := x.instrumentsAlone(); err != nil {
+			return err
+		}
 		if err := x.addTargets(ctx); err != nil {
 			return err
 		}

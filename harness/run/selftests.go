@@ -133,9 +133,16 @@ func (x *selftestRun) step(name string, do func() error) error {
 	return err
 }
 
-// selftestArgs are for the guest's kernel: a script compares what is in the log
-// before and after, and the livepatch core, told to, says a lot.
-var selftestArgs = []string{"log_buf_len=4M"}
+// selftestArgs are for the guest's kernel.
+var selftestArgs = []string{
+	// A script compares what is in the log before and after, and the livepatch
+	// core, told to, says a lot.
+	"log_buf_len=4M",
+	// An emulated CPU on a busy host may not get its turn for 21 s, and scripts
+	// take minutes. Whoever hangs for this long (s, the most that the kernel
+	// takes) is told before the script's own time is over.
+	"rcupdate.rcu_cpu_stall_timeout=300",
+}
 
 // boot starts a guest. It is no fork: an image that one command uses is not
 // worth a snapshot of 100 MB.

@@ -175,6 +175,19 @@ func TestSelectRefuses(t *testing.T) {
 	require.Len(t, several.Errors, 2)
 }
 
+// TestRuntimeConstants: the places of constants that the kernel writes come
+// along with their function, and those of others do not.
+func TestRuntimeConstants(t *testing.T) {
+	s, err := selection(t, "long f(void) { return runtime_const(hash); } long g(void) { return runtime_const(hash); }",
+		"long f(void) { return runtime_const(hash) + 1; } long g(void) { return runtime_const(hash); }")
+	require.NoError(t, err)
+	places := s.Object.Section("runtime_ptr_hash")
+	require.NotNil(t, places)
+	require.EqualValues(t, 4, places.Size)
+	require.Len(t, places.Relocs, 1)
+	require.Equal(t, ".text.f", places.Relocs[0].Symbol.Section.Name)
+}
+
 func TestKeys(t *testing.T) {
 	s, err := selection(t,
 		`static struct key a; extern struct key b; void __SCT__call(void); int f(void) { return static_branch(&a) + static_branch(&b); } void g(void) { __SCT__call(); pr_debug("g"); }`,

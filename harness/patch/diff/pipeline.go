@@ -97,6 +97,9 @@ func (p *pipeline) module(ctx context.Context) (*klp.Module, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(units) == 0 {
+		return nil, p.refuse(refusal.NoEffect, "", "there is nothing to patch", "the diff has no functional change: nothing that this kernel is built from uses what it changes")
+	}
 	pairs, err := p.compile(ctx, s, units, changed)
 	if err != nil {
 		return nil, err

@@ -152,6 +152,7 @@ func (r *resolver) patched(u taken, name string) *klp.Function {
 		r.fail(err)
 		return nil
 	}
+	r.made.Memory = append(r.made.Memory, u.report.Expect(name)...)
 	return &klp.Function{Old: name, Sympos: u.report.Symbols[f.Symbol].Sympos, New: name}
 }
 

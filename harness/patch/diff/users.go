@@ -87,16 +87,16 @@ func naming(names map[string]bool, texts map[string][]byte) (sources []string) {
 // mentions says whether a text has one of the words.
 func mentions(text []byte, words map[string]bool) bool {
 	for w := range words {
-		for rest := text; ; {
-			i := bytes.Index(rest, []byte(w))
+		for at := 0; ; {
+			i := bytes.Index(text[at:], []byte(w))
 			if i < 0 {
 				break
 			}
-			end := i + len(w)
-			if (i == 0 || !inWord(rest[i-1])) && (end == len(rest) || !inWord(rest[end])) {
+			begin, end := at+i, at+i+len(w)
+			if (begin == 0 || !inWord(text[begin-1])) && (end == len(text) || !inWord(text[end])) {
 				return true
 			}
-			rest = rest[end:]
+			at = end
 		}
 	}
 	return false

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -32,8 +33,15 @@ func deps(t testing.TB) tree.Deps {
 	require.NoError(t, err)
 	archive, err := debian.NewArchive(st, nil)
 	require.NoError(t, err)
+	var once sync.Mutex
+	var root *toolroot.Root
 	return tree.Deps{Store: st, Archive: archive, Root: func(ctx context.Context) (*toolroot.Root, error) {
-		return toolroot.Open(ctx, st, archive)
+		once.Lock()
+		defer once.Unlock()
+		if root == nil {
+			root, err = toolroot.Open(ctx, st, archive)
+		}
+		return root, err
 	}}
 }
 

@@ -33,8 +33,8 @@ func (t *Tree) Units(ctx context.Context, source string) ([]Unit, error) {
 	if _, err := t.Path(source); err != nil {
 		return nil, err
 	}
-	if path.Ext(source) != ".c" {
-		return nil, &refusal.Refusal{Code: refusal.Assembly, File: source, Release: t.Kit.Release, Text: "it is not C", Advice: "leave the file out of the diff"}
+	if r := t.elsewhere(source); r != nil {
+		return nil, r
 	}
 	beside, err := t.beside(source)
 	if err != nil {
@@ -53,6 +53,48 @@ func (t *Tree) Units(ctx context.Context, source string) ([]Unit, error) {
 		return units, err
 	}
 	return nil, why.refusal
+}
+
+// elsewheres are the folders with code that is not a running kernel's, and the
+// files in them that are. The longest that fits counts.
+var elsewheres = []struct {
+	in   string
+	code refusal.Code // "" for code of the kernel
+	text string
+}{
+	{"arch/x86/entry/vdso/", refusal.VDSO, "it runs in user space, as a part of every process"},
+	{"arch/x86/entry/vdso/vma.c", "", ""},
+	{"arch/x86/entry/vdso/extable.c", "", ""},
+	{"arch/x86/boot/", refusal.InitExit, "it runs before the kernel does, and never again"},
+	{"arch/x86/realmode/rm/", refusal.InitExit, "it runs before the kernel does on each CPU"},
+	{"drivers/firmware/efi/libstub/", refusal.InitExit, "it runs before the kernel does, and never again"},
+	{"arch/x86/purgatory/", refusal.NotCode, "it runs between two kernels"},
+	{"arch/x86/tools/", refusal.NotCode, "it is a tool of the build"},
+	{"scripts/", refusal.NotCode, "it is a tool of the build"},
+	{"tools/", refusal.NotCode, "it is a program of user space"},
+	{"usr/", refusal.NotCode, "it is a program of user space"},
+}
+
+// elsewhere refuses files that no part of a running kernel is made of.
+func (t *Tree) elsewhere(source string) error {
+	r := &refusal.Refusal{File: source, Release: t.Kit.Release, Advice: "leave the file out of the diff"}
+	longest := 0
+	for _, e := range elsewheres {
+		if strings.HasPrefix(source, e.in) && len(e.in) > longest {
+			longest, r.Code, r.Text = len(e.in), e.code, e.text
+		}
+	}
+	switch ext := path.Ext(source); {
+	case r.Code != "":
+		return r
+	case ext == ".S" || ext == ".s":
+		r.Code, r.Text = refusal.Assembly, "it is assembly, which has no functions that could be compared and hooked"
+		return r
+	case ext != ".c":
+		r.Code, r.Text = refusal.NotCode, "no object is made of it"
+		return r
+	}
+	return nil
 }
 
 // mostParts is how many units one .c file is at most included in.

@@ -6,13 +6,13 @@
  * runtime constant), and a preemption point.
  */
 #undef MODULE
+#include <linux/kernel.h>
 #if __has_include(<asm/runtime-const.h>)
 #include <asm/runtime-const.h>
 #define BEYOND fault((int __user *)0x00ff000000000000)
 #else
 #define BEYOND 1
 #endif
-#include <linux/kernel.h>
 #include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <linux/uaccess.h>
