@@ -56,6 +56,9 @@ type declared struct {
 // information is not believed.
 const deepest = 64
 
+// deepestBlock is the same for blocks in blocks.
+const deepestBlock = 1000
+
 // ReadDebugInfo reads the debug information of an object compiled with -g.
 // top is the folder of the source as the compiler knew it; it is cut off from
 // the names of files.
@@ -170,7 +173,9 @@ func (d *debugReader) read() error {
 			roots = append(roots, n)
 		}
 		if e.Children {
-			stack = append(stack, n)
+			if stack = append(stack, n); len(stack) > deepestBlock {
+				return errors.New("entries in entries without end")
+			}
 		}
 	}
 	if len(roots) == 0 {
@@ -192,11 +197,11 @@ func (d *debugReader) walk(n *node) {
 	switch n.Tag {
 	case dwarf.TagStructType, dwarf.TagUnionType:
 		if name := d.name(n); name != "" && !flag(n, dwarf.AttrDeclaration) {
-			d.made.shapes[kindOfType(n)+name] = d.shape(n)
+			d.made.shapes[kindOfType(n)+name] = d.shape(n, 0)
 		}
 	case dwarf.TagTypedef:
 		if t := d.entries[reference(n)]; t != nil && (t.Tag == dwarf.TagStructType || t.Tag == dwarf.TagUnionType) && d.name(t) == "" {
-			d.made.shapes[d.name(n)] = d.shape(t)
+			d.made.shapes[d.name(n)] = d.shape(t, 0)
 		}
 	case dwarf.TagEnumerationType:
 		d.enum(n)
@@ -246,13 +251,13 @@ func (d *debugReader) place(n *node) Place {
 	return p
 }
 
-func (d *debugReader) shape(n *node) shape {
+func (d *debugReader) shape(n *node, depth int) shape {
 	s := shape{Place: d.place(n), size: number(n, dwarf.AttrByteSize)}
 	for _, c := range n.children {
 		if c.Tag != dwarf.TagMember {
 			continue
 		}
-		m := member{name: d.name(c), typ: d.typeName(reference(c), 0), offset: 8 * number(c, dwarf.AttrDataMemberLoc), bits: number(c, dwarf.AttrBitSize)}
+		m := member{name: d.name(c), typ: d.typeName(reference(c), depth), offset: 8 * number(c, dwarf.AttrDataMemberLoc), bits: number(c, dwarf.AttrBitSize)}
 		if b, ok := c.Val(dwarf.AttrDataBitOffset).(int64); ok {
 			m.offset = b
 		} else if b, ok := c.Val(dwarf.AttrBitOffset).(int64); ok { // of DWARF 2 and 3, from the other end

@@ -64,7 +64,7 @@ func (s *selector) judgeFunctions() {
 		case a.site():
 		case untraceable(a.section.Name) || traced:
 			s.refuse(refusal.Refusal{
-				Code: refusal.NoTrace, Function: name, Text: "has no call of __fentry__, for the source forbids tracing of it (notrace, noinstr or the like): nothing can be hooked in",
+				Code: refusal.NoTrace, Function: name, Text: "has no call of __fentry__, for the source forbids tracing of it (notrace, noinstr, or inline, which the kernel makes notrace): nothing can be hooked in",
 				Advice: "patch its callers instead",
 			})
 		default:

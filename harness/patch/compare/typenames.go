@@ -3,6 +3,7 @@
 package compare
 
 import (
+	"crypto/sha256"
 	"debug/dwarf"
 	"fmt"
 )
@@ -62,12 +63,20 @@ func (d *debugReader) describe(n *node, depth int) string {
 			return kindOfType(n) + name
 		}
 		s := fmt.Sprintf("%s%d{", kindOfType(n), number(n, dwarf.AttrByteSize))
-		for _, m := range d.shape(n).members {
+		for _, m := range d.shape(n, depth).members {
 			s += fmt.Sprintf("%s@%d:%d %s;", m.name, m.offset, m.bits, m.typ)
 		}
-		return s + "}"
+		return short(s + "}")
 	}
 	return n.Tag.String() + " " + d.name(n)
+}
+
+// short keeps what would grow with each level at a length that can be borne.
+func short(s string) string {
+	if len(s) <= 4096 {
+		return s
+	}
+	return fmt.Sprintf("%x", sha256.Sum256([]byte(s)))
 }
 
 func (d *debugReader) unqualified(o dwarf.Offset) *node {
@@ -100,7 +109,7 @@ func (d *debugReader) signature(n *node, depth int) string {
 			s += ", …"
 		}
 	}
-	return s + ")"
+	return short(s + ")")
 }
 
 func (d *debugReader) parameter(o dwarf.Offset, depth int) string {
