@@ -138,6 +138,7 @@ func TestReportsAreValid(t *testing.T) {
 			Stack:      []report.Stacked{{Apply: phase}},
 			Blockers:   []report.Blocker{{Stack: []string{"f+0x1/0x2"}}},
 			Futures:    []report.Future{{Blockers: []report.Blocker{{}}}},
+			Measured:   []report.Measured{{Calls: 3}, {Time: &report.MeasuredTime{}}},
 			Load:       []report.Load{{}}, LogReports: []report.LogReport{{}}, Steps: []report.Step{{}},
 		}}},
 		{Cases: []report.Case{{Result: report.Passed}, {Kernel: "6.1", Result: report.Failed, Output: []string{"x"}}}},

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/switchyard-project/switchyard/harness/patch"
+	"github.com/switchyard-project/switchyard/harness/patch/btf"
 	"github.com/switchyard-project/switchyard/harness/run"
 	"github.com/switchyard-project/switchyard/kernels"
 )
@@ -20,11 +21,12 @@ func patchCommand() *cobra.Command {
 		Use:   "patch",
 		Short: "Work on a patch without booting anything",
 		Example: `  switchyard patch build fix.patch -kernel 6.12 -o fix.ko
-  switchyard patch check fix.patch -kernel 6.12`,
+  switchyard patch check fix.patch -kernel 6.12
+  switchyard patch count vfs_read -kernel 6.12 -o calls.ko`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, args []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(patchBuildCommand(), patchCheckCommand())
+	cmd.AddCommand(patchBuildCommand(), patchCheckCommand(), patchInstrumentCommand(btf.Count), patchInstrumentCommand(btf.Time))
 	return cmd
 }
 
@@ -74,30 +76,7 @@ kernel's source (.patch, .diff), a folder with C sources or a .c file.`,
 			if err != nil {
 				return err
 			}
-			m, err := y.Builder.Build(cmd.Context(), src, kit)
-			if err != nil {
-				return err
-			}
-			if out == "" {
-				out = m.Name + ".ko"
-			}
-			if err := copyWhole(m.Path, out); err != nil {
-				return fmt.Errorf("write %s: %w", out, err)
-			}
-			done()
-			if m.Manifest.Diff != nil {
-				for _, n := range m.Manifest.Diff.Notes {
-					fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", out, n)
-				}
-			}
-			for _, w := range m.Manifest.Warnings {
-				fmt.Fprintf(cmd.ErrOrStderr(), "%s: warning: %s\n", out, w)
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s for %s (%s) patches:\n", out, kit.Release, m.Manifest.BuiltBy())
-			for _, f := range m.Manifest.Functions {
-				fmt.Fprintf(cmd.OutOrStdout(), "  %s:%s\n", f.Object, f.Name)
-			}
-			return nil
+			return buildModule(cmd, y, src, kit, out, done)
 		},
 	}
 	cmd.Flags().StringVar(&kernel, "kernel", "", "the kernel to build for, such as 6.12")
@@ -105,6 +84,36 @@ kernel's source (.patch, .diff), a folder with C sources or a .c file.`,
 	diffs.register(cmd)
 	cmd.Flags().StringVarP(&out, "output", "o", "", "the file to write (default: NAME.ko)")
 	return cmd
+}
+
+// buildModule builds src, writes the module to out ("": NAME.ko) and says what
+// it patches. done closes the yard, before anything is written to the
+// terminal's standard output.
+func buildModule(cmd *cobra.Command, y *run.Yard, src *patch.Source, kit *kernels.Kit, out string, done func()) error {
+	m, err := y.Builder.Build(cmd.Context(), src, kit)
+	if err != nil {
+		return err
+	}
+	if out == "" {
+		out = m.Name + ".ko"
+	}
+	if err := copyWhole(m.Path, out); err != nil {
+		return fmt.Errorf("write %s: %w", out, err)
+	}
+	done()
+	if m.Manifest.Diff != nil {
+		for _, n := range m.Manifest.Diff.Notes {
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", out, n)
+		}
+	}
+	for _, w := range m.Manifest.Warnings {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s: warning: %s\n", out, w)
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s for %s (%s) patches:\n", out, kit.Release, m.Manifest.BuiltBy())
+	for _, f := range m.Manifest.Functions {
+		fmt.Fprintf(cmd.OutOrStdout(), "  %s:%s\n", f.Object, f.Name)
+	}
+	return nil
 }
 
 // copyWhole writes to under its name only once all of it is there.

@@ -37,6 +37,9 @@ type Manifest struct {
 	Vermagic  string     `json:"vermagic"`
 	Depends   []string   `json:"depends,omitempty"`
 	Functions []Function `json:"functions,omitempty"`
+	// Instrument says what the module measures of its functions, in their
+	// order; "" of others.
+	Instrument btf.Instrument `json:"instrument,omitempty"`
 	// Diff is what a diff came to; nil of other modules.
 	Diff *diff.Made `json:"diff,omitempty"`
 }
@@ -109,6 +112,9 @@ func load(path string, s *Source, kit *kernels.Kit) (*Module, error) {
 	}
 	if lp := info["livepatch"]; len(lp) > 0 {
 		m.Manifest.Livepatch = lp[0] == "Y"
+	}
+	if i := info[btf.InstrumentInfo]; len(i) > 0 {
+		m.Manifest.Instrument = btf.Instrument(i[0])
 	}
 	for _, d := range info["depends"] {
 		if d != "" {

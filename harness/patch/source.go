@@ -30,6 +30,9 @@ const (
 	Prebuilt Kind = "module"
 	// Diff is a unified diff against the kernel's source.
 	Diff Kind = "diff"
+	// Instrument is no file but a name, "count:FUNC,FUNC": functions of the
+	// kernel to be measured and left as they are.
+	Instrument Kind = "instrument"
 )
 
 // InputError says that what the user brought cannot be used. The command
@@ -53,6 +56,8 @@ type Source struct {
 	With   []*Source
 	Probes []Probe
 	diff   *diffFile // of a Diff
+
+	instrument *instrument // of an Instrument
 }
 
 // withFolder is the subfolder of a patch folder that holds the modules to be
@@ -62,9 +67,12 @@ const withFolder = "with"
 // Open is OpenAs for a diff that is meant as it stands.
 func Open(path string) (*Source, error) { return OpenAs(path, DiffOptions{}) }
 
-// OpenAs looks at path: a diff, a folder with C sources, a single .c file or a
-// .ko. Errors are *InputError, and *refusal.Refusal for a diff that is none.
+// OpenAs looks at path: a diff, a folder with C sources, a single .c file, a
+// .ko, or the name of an instrument (see InstrumentPath). Errors are *InputError, and *refusal.Refusal for a diff that is none.
 func OpenAs(path string, o DiffOptions) (*Source, error) {
+	if s, err := openInstrument(path); s != nil || err != nil {
+		return s, err
+	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, &InputError{path, err.Error(), err}

@@ -88,7 +88,10 @@ type Run struct {
 	Stack    []Stacked `json:"stack,omitempty"`
 	Blockers []Blocker `json:"blockers,omitempty"`
 	// Futures are there if they were asked for; empty when nothing stalled.
-	Futures     []Future    `json:"futures,omitzero"`
+	Futures []Future `json:"futures,omitzero"`
+	// Measured is what instruments (`switchyard patch count`, `time`) among the
+	// patches measured from when they were applied until they were reverted.
+	Measured    []Measured  `json:"measured,omitempty"`
 	Load        []Load      `json:"load,omitempty"`
 	LogReports  []LogReport `json:"log_reports,omitempty"`
 	Artifacts   Artifacts   `json:"artifacts"`
@@ -218,6 +221,24 @@ type Load struct {
 	RateBefore float64 `json:"rate_before"`
 	RateDuring float64 `json:"rate_during"`
 	RateAfter  float64 `json:"rate_after"`
+}
+
+// Measured is what was measured of one function.
+type Measured struct {
+	Object string `json:"object"`
+	Name   string `json:"name"`
+	Sympos uint64 `json:"sympos"`
+	// Calls began; with Time, they ended.
+	Calls uint64        `json:"calls"`
+	Time  *MeasuredTime `json:"time,omitempty"`
+}
+
+// MeasuredTime is from entry to exit of a function's calls, in guest time.
+type MeasuredTime struct {
+	Started   uint64 `json:"started"` // calls that began
+	TotalNS   int64  `json:"total_ns"`
+	MeanNS    int64  `json:"mean_ns"`
+	LongestNS int64  `json:"longest_ns"`
 }
 
 // LogReport is a complaint of the kernel.

@@ -25,6 +25,7 @@ func (r Report) WriteTable(w io.Writer) {
 	}
 	t.Render()
 	for _, run := range r.Runs {
+		run.writeMeasured(w)
 		run.writeFutures(w)
 		if run.Artifacts.Recording != "" {
 			fmt.Fprintf(w, "\n%s: recorded; to replay: switchyard repro %s\n", run.Kernel.Release, run.Artifacts.Dir)

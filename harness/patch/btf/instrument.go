@@ -119,6 +119,10 @@ func (i Instrument) parameter(b *strings.Builder, name string) {
 // object writes the tables of the functions from up to to, which are of one
 // object. The core has found the originals when it calls back before patching,
 // also for a module that is loaded later.
+//
+// An original of no size is on nobody's stack, so no task that sleeps in it
+// holds the patch up. For any other patch that would be wrong; here old and
+// new are the same code.
 func (i Instrument) object(b, objects *strings.Builder, all []Instrumented, from, to int) {
 	fmt.Fprintf(b, "static struct klp_func functions_%d[] = {\n", from)
 	for n := from; n < to; n++ {
@@ -128,6 +132,7 @@ func (i Instrument) object(b, objects *strings.Builder, all []Instrumented, from
 	fmt.Fprintf(b, "\t{ }\n};\nstatic int find_%d(struct klp_object *object)\n{\n", from)
 	for n := from; n < to; n++ {
 		fmt.Fprintf(b, "\tswitchyard_body[%d] = (unsigned long)functions_%d[%d].old_func + %d;\n", n, from, n-from, all[n].Body)
+		fmt.Fprintf(b, "\tfunctions_%d[%d].old_size = 0;\n", from, n-from)
 	}
 	b.WriteString("\treturn 0;\n}\n")
 	name := ""

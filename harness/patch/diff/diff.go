@@ -68,6 +68,8 @@ type Made struct {
 	// author should know.
 	Notes    []string `json:"notes,omitempty"`
 	Warnings []string `json:"warnings,omitempty"`
+	// Memory is what the patched functions must be in a guest that runs.
+	Memory []runpre.Expectation `json:"memory,omitempty"`
 }
 
 // File is a file of the source that the diff changes.

@@ -27,6 +27,7 @@ const (
 	Layout         Code = "layout"          // a struct, union or enum has another shape
 	Data           Code = "data"            // initialised data changed
 	Signature      Code = "signature"       // an exported function has other parameters
+	StackArguments Code = "stack-arguments" // may get arguments on the stack, so it cannot be timed
 	Exports        Code = "exports"         // the set of exported symbols changed
 	NoFentry       Code = "no-fentry"       // nothing can be hooked in: no call of __fentry__
 	NoTrace        Code = "notrace"         // the source forbids tracing of the function

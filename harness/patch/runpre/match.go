@@ -308,9 +308,9 @@ func (n neighbourhood) add(f *function, address uint64) {
 	n[kind] = [2]uint64{min(r[0], address), max(r[1], address+f.symbol.Size)}
 }
 
-// only is the one candidate within the reach of the file's code, nil if there
-// is none or more.
-func (n neighbourhood) only(f *function, all []candidate, o *object.Object) (only *candidate) {
+// only is the one candidate within the file's code, else the one within its
+// reach; nil if there is none or more.
+func (n neighbourhood) only(f *function, all []candidate, o *object.Object) *candidate {
 	kind := sectionKind(f.symbol.Section.Name)
 	r, ok := n[kind]
 	if !ok {
@@ -322,13 +322,21 @@ func (n neighbourhood) only(f *function, all []candidate, o *object.Object) (onl
 			reach += s.Size + 64
 		}
 	}
-	for i := range all {
-		if lo, hi := min(r[0], all[i].address), max(r[1], all[i].address+f.symbol.Size); hi-lo <= reach {
-			if only != nil {
-				return nil
+	within := func(most uint64) (only *candidate, found int) {
+		for i := range all {
+			if lo, hi := min(r[0], all[i].address), max(r[1], all[i].address+f.symbol.Size); hi-lo <= most {
+				only = &all[i]
+				found++
 			}
-			only = &all[i]
 		}
+		return only, found
+	}
+	only, found := within(r[1] - r[0])
+	if found == 0 {
+		only, found = within(reach)
+	}
+	if found != 1 {
+		return nil
 	}
 	return only
 }

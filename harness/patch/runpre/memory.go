@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/switchyard-project/switchyard/harness/patch/object"
 )
@@ -134,17 +135,24 @@ func (e Expectation) Check(m Memory) (*Difference, error) {
 	return nil, nil
 }
 
-// Expect gives what the functions that were found must be in memory.
-func (r *Report) Expect() (all []Expectation) {
+// Expect gives what the functions that were found must be in memory: those of
+// these names, or all.
+func (r *Report) Expect(names ...string) (all []Expectation) {
 	if r.matcher == nil {
 		return nil
 	}
 	m := r.matcher
 	rewritten := rewrites(m.object)
 	for _, f := range m.functions() {
+		if len(names) > 0 && !slices.Contains(names, f.symbol.Name) {
+			continue
+		}
 		c, ok := m.found[f.symbol]
 		if report := r.Function(f.symbol.Name); !ok || report == nil || !report.OK {
 			continue
+		}
+		if g := m.space.segmentAt(c.address); g == nil || strings.HasPrefix(g.name, ".init") || strings.HasPrefix(g.name, ".exit") {
+			continue // gone once the kernel has booted
 		}
 		all = append(all, m.expect(f, c, rewritten[f.symbol.Section]))
 	}

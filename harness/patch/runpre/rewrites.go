@@ -35,11 +35,11 @@ func rewrites(o *object.Object) map[*object.Section][]Range {
 		switch {
 		case s.Flags&elf.SHF_EXECINSTR != 0:
 			for _, r := range s.Relocs {
-				if isThunk(r.Symbol) && r.Offset > 1 {
+				if isThunk(r.Symbol) && r.Offset > 0 {
 					from := r.Offset - 1
 					// a conditional jump has two bytes before the field, and a
 					// prefix fills a call up to what may stand in its place
-					if before := s.Data[from-1]; before == 0x0f || before == 0x2e {
+					if from > 0 && (s.Data[from-1] == 0x0f || s.Data[from-1] == 0x2e) {
 						from--
 					}
 					add(s, from, int(r.Offset)+4-int(from))
