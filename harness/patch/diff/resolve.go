@@ -107,6 +107,9 @@ func (r *resolver) parts() (parts []klp.Part, err error) {
 			}
 		}
 		r.keys(u, part)
+		if err := r.constants(u, &part); err != nil {
+			return nil, err
+		}
 		r.list(u, part)
 		parts = append(parts, part)
 	}

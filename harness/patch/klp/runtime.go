@@ -50,6 +50,18 @@ func (m *Module) runtimeConstants() (all []runtimeConstant) {
 	return all
 }
 
+// Constants are the names of the image's variables that hold the runtime
+// constants of the part's code: without a symbol of one the kernel would not
+// take the module. An image lacks it where the compiler found that nothing
+// reads the variable but the start of the kernel.
+func (p *Part) Constants() (names []string) {
+	m := Module{Parts: []Part{*p}}
+	for _, c := range m.runtimeConstants() {
+		names = append(names, c.target.name)
+	}
+	return names
+}
+
 // poke is the kernel's function that writes to code under its own locks.
 const poke = "text_poke_copy"
 
