@@ -186,6 +186,8 @@ func TestSelectRefuses(t *testing.T) {
 		{"an export", "int f(void) { return 1; }", "int f(void) { return 1; } EXPORT_SYMBOL(f);", refusal.Exports, "f(): is exported newly"},
 		{"init", "int __init f(void) { return 1; }", "int __init f(void) { return 2; }", refusal.InitExit, "f(): is init code"},
 		{"notrace", "int g(void) { return 1; } int notrace f(void) { return 1; }", "int g(void) { return 1; } int notrace f(void) { return 2; }", refusal.NoTrace, "f(): has no call of __fentry__"},
+		{"notrace, and its address is kept", "static noinline notrace void f(void) { printk(\"1\"); } void g(void) { f(); call(f); }", "static noinline notrace void f(void) { printk(\"2\"); } void g(void) { f(); call(f); }", refusal.NoTrace, "f(): has no call of __fentry__"},
+		{"an entry of a list", "int f(void) { return 1; }", "static int __attribute__((used, section(\"__param\"))) p = 3; int f(void) { return 2; }", refusal.Special, "p adds to the list in section __param"},
 		{"untraced file", "int notrace f(void) { return 1; }", "int notrace f(void) { return 2; }", refusal.NoFentry, "f(): has no call of __fentry__"},
 		{"a check of indirect calls", "void f(void) { KCFI; }", "void f(void) { KCFI; random(); }", refusal.Special, "f(): has a check of an indirect call"},
 		{"only what is unused goes", "int f(void) { return 1; } static int __attribute__((used)) g(void) { return 2; }", "int f(void) { return 1; }", refusal.NoEffect, "only what nothing uses"},
