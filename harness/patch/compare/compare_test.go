@@ -88,8 +88,6 @@ func TestCompare(t *testing.T) {
 		name: "another section", pre: "int f(int a) { return a; }", post: "__attribute__((section(\".special\"))) int f(int a) { return a; }",
 		functions: m{"f": Changed},
 	}, {
-		name: "a section that the compiler chose", pre: "int f(int a) { return random(); }", post: "__attribute__((cold)) int f(int a) { return random(); }",
-	}, {
 		name: "__func__", pre: "void f(void) { printk(\"%s\", __func__); }", post: "void e(void) { printk(\"%s\", __func__); } void f(void) { printk(\"%s\", __func__); }",
 		functions: m{"e": New},
 	}, {
