@@ -28,6 +28,8 @@ type ApplyOption func(*applyOptions)
 type applyOptions struct {
 	stallAfter  time.Duration
 	withoutWith bool
+	diff        patch.DiffOptions
+	below       []string
 }
 
 // StallAfter calls a transition stalled after d of guest time.
@@ -36,7 +38,18 @@ func StallAfter(d time.Duration) ApplyOption { return func(o *applyOptions) { o.
 // WithoutTarget leaves out the modules of the patch folder's with/.
 func WithoutTarget() ApplyOption { return func(o *applyOptions) { o.withoutWith = true } }
 
-// Build builds the folder, C file or .ko at path for the guest's kernel.
+// Replacing makes the module of a diff one that replaces all patches before it;
+// the diff is against the kernel's own source.
+func Replacing() ApplyOption { return func(o *applyOptions) { o.diff.Replace = true } }
+
+// Reversed takes a diff's change out, as patch -R.
+func Reversed() ApplyOption { return func(o *applyOptions) { o.diff.Reverse = true } }
+
+// OnTopOf says that a diff is against the source as the diffs at paths left it,
+// in order.
+func OnTopOf(paths ...string) ApplyOption { return func(o *applyOptions) { o.below = paths } }
+
+// Build builds the diff, folder, C file or .ko at path for the guest's kernel.
 func (v *VM) Build(t testing.TB, path string) *patch.Module {
 	t.Helper()
 	src, err := patch.Open(path)
@@ -46,9 +59,9 @@ func (v *VM) Build(t testing.TB, path string) *patch.Module {
 	return v.build(t, src)
 }
 
-func (v *VM) build(t testing.TB, src *patch.Source) *patch.Module {
+func (v *VM) build(t testing.TB, src *patch.Source, below ...*patch.Source) *patch.Module {
 	t.Helper()
-	m, err := v.yard.Builder.Build(v.ctx, src, v.Kit)
+	m, err := v.yard.Builder.Build(v.ctx, src, v.Kit, below...)
 	if err != nil {
 		t.Fatalf("%+v", fetchError(v.ctx, v.Kit.Release, err))
 	}
@@ -88,16 +101,24 @@ func (v *VM) Apply(t testing.TB, path string, opts ...ApplyOption) *Patch {
 	for _, opt := range opts {
 		opt(&o)
 	}
-	src, err := patch.Open(path)
+	src, err := patch.OpenAs(path, o.diff)
 	if err != nil {
 		t.Fatal(err)
+	}
+	var below []*patch.Source
+	for _, b := range o.below {
+		one, err := patch.Open(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		below = append(below, one)
 	}
 	if !o.withoutWith {
 		for _, w := range patch.Needed(src) {
 			v.InsertModule(t, v.build(t, w))
 		}
 	}
-	return v.apply(t, v.build(t, src), o)
+	return v.apply(t, v.build(t, src, below...), o)
 }
 
 // ApplyModule is Apply for a built module.

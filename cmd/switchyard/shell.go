@@ -92,8 +92,8 @@ func runShell(cmd *cobra.Command, y *run.Yard, done func(), machine *machineFlag
 		defer cancel()
 		_ = guest.Close(ctx)
 	}()
-	for _, src := range sources {
-		m, err := y.Builder.Build(ctx, src, kit)
+	for i, src := range sources {
+		m, err := y.Builder.Build(ctx, src, kit, patch.Below(sources, i)...)
 		if err != nil {
 			return err
 		}

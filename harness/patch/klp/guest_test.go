@@ -174,7 +174,7 @@ func TestImage(t *testing.T) {
 		vm := harness.Boot(t, k)
 		old := strings.TrimSpace(vm.ReadFile(t, "/proc/cmdline"))
 		p := vm.Apply(t, path).Expect(t, check.Complete)
-		require.Equal(t, old+" new 1 key 1 fault 2 beyond 1\n", vm.ReadFile(t, "/proc/cmdline"))
+		require.Equal(t, old+" new 1 key 1 fault 2 beyond 1 constant 1\n", vm.ReadFile(t, "/proc/cmdline"))
 		// The tracepoint of the kernel's, called by the patch.
 		const events = "/sys/kernel/tracing/"
 		vm.WriteFile(t, events+"events/task/task_rename/enable", "1")

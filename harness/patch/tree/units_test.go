@@ -89,7 +89,7 @@ func TestNotBuilt(t *testing.T) {
 		}
 		for _, c := range []struct{ source, want string }{
 			{"fs/minix/inode.c", `fs/minix/inode.c: this kernel is not built from it: fs/minix/Makefile has it in "obj-$(CONFIG_MINIX_FS) += minix.o", and CONFIG_MINIX_FS is not set in its configuration (RELEASE); leave the file out of the diff, or choose a kernel with CONFIG_MINIX_FS`},
-			{"mm/kasan/report.c", `mm/kasan/report.c: this kernel is not built from it: mm/Makefile has it in "obj-$(CONFIG_KASAN) += kasan/", and CONFIG_KASAN is not set in its configuration (RELEASE); leave the file out of the diff, or choose a kernel with CONFIG_KASAN`},
+			{"kernel/gcov/fs.c", `kernel/gcov/fs.c: this kernel is not built from it: kernel/Makefile has it in "obj-$(CONFIG_GCOV_KERNEL) += gcov/", and CONFIG_GCOV_KERNEL is not set in its configuration (RELEASE); leave the file out of the diff, or choose a kernel with CONFIG_GCOV_KERNEL`},
 			{"sound/core/pcm.c", sound},
 			{"fs/proc/no-such-file.c", `fs/proc/no-such-file.c: this kernel is not built from it, and no Makefile names it (RELEASE); leave the file out of the diff, or choose a kernel that is built from it`},
 		} {

@@ -3,15 +3,20 @@
  * As fs/proc/cmdline.c would be compiled into the kernel: with a symbol that
  * is not exported, a tracepoint (jump label and static call), a static key,
  * faults (one beyond the end of user space, which recent kernels know as a
- * runtime constant), and a preemption point.
+ * runtime constant), other such constants, and a preemption point.
  */
 #undef MODULE
 #include <linux/kernel.h>
 #if __has_include(<asm/runtime-const.h>)
 #include <asm/runtime-const.h>
+extern unsigned int d_hash_shift;
+extern struct hlist_bl_head *dentry_hashtable;
 #define BEYOND fault((int __user *)0x00ff000000000000)
+#define CONSTANT (runtime_const_ptr(dentry_hashtable) == READ_ONCE(dentry_hashtable) && \
+		  runtime_const_shift_right_32(~0u, d_hash_shift) == ~0u >> READ_ONCE(d_hash_shift))
 #else
 #define BEYOND 1
+#define CONSTANT 1
 #endif
 #include <linux/sched.h>
 #include <linux/seq_file.h>
@@ -42,8 +47,8 @@ static int __used cmdline_proc_show(struct seq_file *m, void *v)
 {
 	might_sleep();
 	trace_task_rename(current, "switchyard");
-	seq_printf(m, "%s new %d key %d fault %d beyond %d\n", saved_command_line, ++calls,
+	seq_printf(m, "%s new %d key %d fault %d beyond %d constant %d\n", saved_command_line, ++calls,
 		   static_branch_likely(&vm_numa_stat_key) ? 1 : 0, fault((int __user *)8),
-		   BEYOND);
+		   BEYOND, CONSTANT);
 	return 0;
 }
