@@ -92,8 +92,8 @@ func TestCompare(t *testing.T) {
 		functions: m{"e": New},
 	}, {
 		name: "the unlikely part",
-		pre:  "extern void die(const char *) __attribute__((cold, noreturn)); int f(int a) { if (a > 5) { printk(\"1\"); die(\"a\"); } return random(); }",
-		post: "extern void die(const char *) __attribute__((cold, noreturn)); int f(int a) { if (a > 5) { printk(\"2\"); die(\"a\"); } return random(); }", functions: m{"f": Changed},
+		pre:  "extern void warn(const char *) __attribute__((cold)); int f(int a) { if (a > 5) { warn(\"w\"); warn(\"1\"); printk(\"%d\", a); } return random(); }",
+		post: "extern void warn(const char *) __attribute__((cold)); int f(int a) { if (a > 5) { warn(\"w\"); warn(\"2\"); printk(\"%d\", a); } return random(); }", functions: m{"f": Changed},
 	}, {
 		name:      "a clone",
 		pre:       "static noinline int help(int a, int b) { return random() * a + b; } int f(int a) { return help(a, 7); } int g(int a) { return help(a + 1, 7); }",
@@ -104,6 +104,9 @@ func TestCompare(t *testing.T) {
 		functions: m{"f": Changed},
 	}, {
 		name: "what an alternative is for", pre: `void f(void) { ALTERNATIVE_IF("117", "int3"); } void g(void) { ALTERNATIVE("int3"); }`, post: `void f(void) { ALTERNATIVE_IF("118", "int3"); } void g(void) { ALTERNATIVE("int3"); }`,
+		functions: m{"f": Changed},
+	}, {
+		name: "behind a place in a replacement", pre: `void f(void) { ALTERNATIVE("nop" LOCK "incl 4; nop"); }`, post: `void f(void) { ALTERNATIVE("nop" LOCK "incl 4; int3"); }`,
 		functions: m{"f": Changed},
 	}, {
 		name: "an alternative of another length", pre: `void f(void) { ALTERNATIVE("nop; nop"); } void g(void) { ALTERNATIVE(""); } void h(void) { ALTERNATIVE("int3"); }`, post: `void f(void) { ALTERNATIVE("nop"); } void g(void) { ALTERNATIVE(""); } void h(void) { ALTERNATIVE("int3"); }`,

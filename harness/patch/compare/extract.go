@@ -49,9 +49,7 @@ func (s *selector) extract() (*Selection, error) {
 		x.placeRows(section)
 	}
 	for old, made := range x.sections {
-		if old.Linked != nil {
-			made.Linked = x.sections[old.Linked]
-		}
+		made.Linked = x.linked(old)
 	}
 	x.copySymbols()
 	for _, section := range s.post.object.Sections {
@@ -136,6 +134,21 @@ func (x *extraction) placeRows(section *object.Section) {
 		_, at := x.room(section, e.start, e.end-e.start)
 		x.rowAt[e] = int64(at)
 	}
+}
+
+// linked is the section that one of post's follows. The assembler puts the
+// entries of several functions behind the first of them, which may stay
+// behind; the first that comes along stands in for it.
+func (x *extraction) linked(old *object.Section) *object.Section {
+	if old.Linked == nil || x.sections[old.Linked] != nil {
+		return x.sections[old.Linked]
+	}
+	for _, e := range x.post.rows[old] {
+		if _, ok := x.rowAt[e]; ok {
+			return x.sections[e.refs[0].target.section]
+		}
+	}
+	return nil
 }
 
 // copySymbols takes over the symbols of what was taken.

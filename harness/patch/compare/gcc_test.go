@@ -40,6 +40,7 @@ void __dynamic_pr_debug(struct ddebug *, const char *, ...);
 #define pr_debug(f) do { static struct ddebug __attribute__((section("__dyndbg"))) __UNIQUE_ID(ddebug) = { "m", __func__, __FILE__, f, __LINE__, 63, 0 }; if (static_branch(&__UNIQUE_ID(ddebug).key)) __dynamic_pr_debug(&__UNIQUE_ID(ddebug), f); } while (0)
 #define __UNIQUE_ID(x) __UNIQUE_ID_##x##1
 #define runtime_const(sym) ({ long r; asm("mov $0x1234567812345678,%0\n1:\n.pushsection runtime_ptr_" #sym ",\"a\"\n.long 1b - 8 - .\n.popsection" : "=r"(r)); r; })
+#define RETURN_SITE asm volatile("1:\n.pushsection .return_sites,\"a\"\n.long 1b - .\n.popsection")
 #define KCFI asm volatile("1: ud2\n.pushsection .kcfi_traps,\"a\"\n.long 1b - .\n.popsection")
 void printk(const char *, ...);
 void __might_sleep(const char *, int);

@@ -45,6 +45,7 @@ func TestLayouts(t *testing.T) {
 		{"bits", "struct x { int a:3; int b:4; };", "struct x { int a:4; int b:4; };", []string{"struct x: member a has 4 bits instead of 3"}, false},
 		{"inside", "struct x { struct { int a; } in; };", "struct x { struct { long a; } in; };", []string{"struct x: member in has another type"}, false},
 		{"attributes", "struct x { char a; int b; };", "struct x { char a; int b; } __attribute__((packed));", []string{"struct x: member b is at bit 8 instead of 32"}, false},
+		{"room behind it", "struct x { int a; };", "struct x { int a; } __attribute__((aligned(16)));", []string{"struct x: 16 bytes instead of 4"}, false},
 		{"enum at the end", "enum e { A, B, MAX }; struct x { enum e a; };", "enum e { A, B, C, MAX }; struct x { enum e a; };", nil, false},
 		{"enum inside", "enum e { A, B, MAX }; struct x { enum e a; };", "enum e { C, A, B, MAX }; struct x { enum e a; };", []string{"enum e: A is 1 instead of 0", "enum e: B is 2 instead of 1"}, false},
 	} {

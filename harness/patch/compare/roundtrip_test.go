@@ -15,13 +15,18 @@ import (
 
 // everything selects all code of an object as if each function had changed.
 func everything(t *testing.T, o *object.Object) *Selection {
+	return some(t, o, func(string) bool { return true })
+}
+
+// some selects functions of an object as if they had changed.
+func some(t *testing.T, o *object.Object, which func(name string) bool) *Selection {
 	t.Helper()
 	d, err := Compare(o, o)
 	require.NoError(t, err)
 	require.True(t, d.Empty(), "%+v", d)
 	s := &selector{Difference: d, hooked: map[*atom]bool{}, included: map[*atom]bool{}, kept: map[string]bool{}}
 	for _, b := range d.post.atoms {
-		if _, part := cold(b.name()); b.code && len(b.symbols) > 0 && !part && !boot(b.section.Name) {
+		if _, part := cold(b.name()); b.code && len(b.symbols) > 0 && !part && !boot(b.section.Name) && which(b.name()) {
 			s.hooked[b] = true
 			s.include(b)
 		}
@@ -108,12 +113,17 @@ func TestRoundTrip(t *testing.T) {
 		"one section":          `__attribute__((section(".sched.text"))) int f(int a) { return random() + a; } __attribute__((section(".sched.text"))) int g(int a) { return f(a) + 1; } __attribute__((section(".sched.text"))) noinline static int h(void) { return random(); } int i(void) { return h() + f(2) + h(); }`,
 		"constants":            `float f(int a) { return a * 1.5f; } double g(double a) { return a * 3.25; } __int128 h(__int128 *p) { return *p; }`,
 		"flags in one section": `static char __attribute__((section(".data.once"))) a, b, c, d; void f(int x) { if (x) b = 7; else { c = 9; *(volatile char *)&d = 3; } } int g(void) { return a + b + c + d; }`,
-		"unlikely":             `extern void die(const char *) __attribute__((cold, noreturn)); int f(int a) { if (a > 5) { printk("1"); die("a"); } return random(); } int g(int a) { return f(a) + f(a + 1); }`,
+		"unlikely":             `extern void warn(const char *) __attribute__((cold)); int f(int a) { if (a > 5) { warn("w"); warn("1"); printk("%d", a); } return random(); } int g(int a) { return f(a) + f(a + 1); }`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, flags := range [][]string{nil, {"-fpatchable-function-entry=16,16"}, {"-fno-function-sections", "-fno-data-sections"}} {
 				o := compile(t, source, append(flags, "-msse2")...)
 				roundTrip(t, o, everything(t, o))
+				for _, y := range o.Symbols {
+					if y.Type == elf.STT_FUNC && y.Section != nil {
+						roundTrip(t, o, some(t, o, func(name string) bool { return name == y.Name }))
+					}
+				}
 			}
 		})
 	}

@@ -35,6 +35,9 @@ func sound(t *testing.T, s *Selection) {
 		if section.Type != elf.SHT_NOBITS {
 			require.Len(t, section.Data, int(section.Size), section.Name)
 		}
+		if section.Flags&elf.SHF_LINK_ORDER != 0 {
+			require.Contains(t, s.Object.Sections, section.Linked, section.Name)
+		}
 		for _, r := range section.Relocs {
 			require.Less(t, r.Offset, section.Size)
 			require.Contains(t, s.Object.Symbols, r.Symbol, "%s refers to a symbol that is not in the object", section.Name)
@@ -112,6 +115,36 @@ func TestSelect(t *testing.T) {
 		post:    "void g(int a) { WARN_ON_ONCE(a == 1); } void f(int a) { WARN_ON_ONCE(a == 3); }",
 		patched: []string{"f"}, defined: []string{"f"}, undefined: []string{"__already_done*", "__fentry__"}, sections: []string{".rodata.str1.1", "__bug_table", "__mcount_loc"},
 	}, {
+		name:    "flags beside each other, written with a constant",
+		pre:     "#define s static char __attribute__((section(\".flags\")))\ns a, b, c, d; int g(void) { return a + b + c + d; } void f(int x) { if (x) c = 9; } void h(int x) { if (x) a = b = d = 9; }",
+		post:    "#define s static char __attribute__((section(\".flags\")))\ns a, b, c, d; int g(void) { return a + b + c + d; } void f(int x) { if (x > 1) c = 9; } void h(int x) { if (x) a = b = d = 9; }",
+		patched: []string{"f"}, defined: []string{"f"}, undefined: []string{"__fentry__", "c*"}, sections: []string{"__mcount_loc"},
+	}, {
+		name:    "several once flags in a changed function",
+		pre:     "void f(int a) { WARN_ON_ONCE(a == 2); WARN_ON_ONCE(a == 3); }",
+		post:    "void f(int a) { WARN_ON_ONCE(a == 2); WARN_ON_ONCE(a == 3); random(); WARN_ON_ONCE(a == 4); }",
+		patched: []string{"f"}, defined: []string{"__already_done", "f"}, undefined: []string{"__already_done*", "__already_done*", "__fentry__", "random"}, sections: []string{".data.once", ".rodata.str1.1", "__bug_table", "__mcount_loc"},
+	}, {
+		name:    "its own address",
+		pre:     "void f(void) { call(f); }",
+		post:    "void f(void) { random(); call(f); }",
+		patched: []string{"f"}, defined: []string{"f"}, undefined: []string{"__fentry__", "call", "f*", "random"}, sections: []string{"__mcount_loc"},
+	}, {
+		name:    "changed ones call each other",
+		pre:     "static __attribute__((noipa)) int g(int a) { return a + 1; } int f(int a) { return g(a) + 1; }",
+		post:    "static __attribute__((noipa)) int g(int a) { return a + 2; } int f(int a) { return g(a) + 2; }",
+		patched: []string{"f", "g"}, defined: []string{"f", "g"}, undefined: []string{"__fentry__"}, sections: []string{"__mcount_loc"},
+	}, {
+		name:    "the unlikely part alone",
+		pre:     "extern void warn(const char *) __attribute__((cold)); int f(int a) { if (a > 5) { warn(\"w\"); warn(\"1\"); printk(\"%d\", a); } return random(); }",
+		post:    "extern void warn(const char *) __attribute__((cold)); int f(int a) { if (a > 5) { warn(\"w\"); warn(\"2\"); printk(\"%d\", a); } return random(); }",
+		patched: []string{"f"}, defined: []string{"f", "f.cold"}, undefined: []string{"__fentry__", "printk", "random", "warn"}, sections: []string{".rodata.str1.1", "__mcount_loc"},
+	}, {
+		name:    "what objtool makes",
+		pre:     "void f(void) { RETURN_SITE; }",
+		post:    "void f(void) { RETURN_SITE; random(); }",
+		patched: []string{"f"}, defined: []string{"f"}, undefined: []string{"__fentry__", "random"}, sections: []string{"__mcount_loc"},
+	}, {
 		name:    "a constant that the kernel writes when it starts",
 		pre:     "long f(void) { return runtime_const(hash); } long g(void) { return runtime_const(hash); }",
 		post:    "long f(void) { return runtime_const(hash) + 1; } long g(void) { return runtime_const(hash); }",
@@ -153,6 +186,8 @@ func TestSelectRefuses(t *testing.T) {
 		{"an export", "int f(void) { return 1; }", "int f(void) { return 1; } EXPORT_SYMBOL(f);", refusal.Exports, "f(): is exported newly"},
 		{"init", "int __init f(void) { return 1; }", "int __init f(void) { return 2; }", refusal.InitExit, "f(): is init code"},
 		{"notrace", "int g(void) { return 1; } int notrace f(void) { return 1; }", "int g(void) { return 1; } int notrace f(void) { return 2; }", refusal.NoTrace, "f(): has no call of __fentry__"},
+		{"notrace, and its address is kept", "static noinline notrace void f(void) { printk(\"1\"); } void g(void) { f(); call(f); }", "static noinline notrace void f(void) { printk(\"2\"); } void g(void) { f(); call(f); }", refusal.NoTrace, "f(): has no call of __fentry__"},
+		{"an entry of a list", "int f(void) { return 1; }", "static int __attribute__((used, section(\"__param\"))) p = 3; int f(void) { return 2; }", refusal.Special, "p adds to the list in section __param"},
 		{"untraced file", "int notrace f(void) { return 1; }", "int notrace f(void) { return 2; }", refusal.NoFentry, "f(): has no call of __fentry__"},
 		{"a check of indirect calls", "void f(void) { KCFI; }", "void f(void) { KCFI; random(); }", refusal.Special, "f(): has a check of an indirect call"},
 		{"only what is unused goes", "int f(void) { return 1; } static int __attribute__((used)) g(void) { return 2; }", "int f(void) { return 1; }", refusal.NoEffect, "only what nothing uses"},
@@ -186,6 +221,14 @@ func TestRuntimeConstants(t *testing.T) {
 	require.EqualValues(t, 4, places.Size)
 	require.Len(t, places.Relocs, 1)
 	require.Equal(t, ".text.f", places.Relocs[0].Symbol.Section.Name)
+}
+
+func TestKept(t *testing.T) {
+	s, err := selection(t,
+		"void f(void) { random(); }",
+		"static void new(void) { printk(\"n\"); } static noinline void called(void) { printk(\"c\"); } void f(void) { called(); call(new); }")
+	require.NoError(t, err)
+	require.Equal(t, []string{"new"}, s.Kept)
 }
 
 func TestKeys(t *testing.T) {
