@@ -115,6 +115,7 @@ func newRoot() *cobra.Command {
   switchyard kernels list                         what there is to test on
   switchyard patch build fix.patch -kernel 6.12 -o fix.ko
   switchyard shell -kernel 6.1                    a VM to look around in
+  switchyard selftests -kernel 6.12               the kernel's own livepatch tests, as they are
   switchyard repro out                            a recorded run again, instruction by instruction
   switchyard doctor                               what this machine can do, and what is missing`,
 		SilenceErrors: true,

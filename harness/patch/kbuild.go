@@ -43,6 +43,7 @@ type Module struct {
 	Source   *Source
 	Manifest Manifest
 	Cached   bool // nothing had to be compiled
+	Own      bool // it came with the kernel
 }
 
 // BuildError is a compilation that came to no module: the compiler's words,

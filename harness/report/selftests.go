@@ -40,7 +40,7 @@ type Script struct {
 	Reason string `json:"reason,omitempty"`
 	// Known is why the kernel's skip is expected, with its source.
 	Known  string       `json:"known,omitempty"`
-	Status int          `json:"status"` // its exit status
+	Status int          `json:"status"` // its exit status; 137 of one that was ended or died with the guest
 	Tests  []ScriptTest `json:"tests,omitempty"`
 	WallNS int64        `json:"wall_ns"`
 	// Log is the file in the artifacts with all that the script wrote.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"syscall"
 
 	"github.com/switchyard-project/switchyard/harness/load"
 	"github.com/switchyard-project/switchyard/harness/patch"
@@ -20,7 +21,7 @@ func (x *execution) drive(ctx context.Context) error {
 	if len(x.with) > 0 {
 		err := x.step(stepWith, func() error {
 			for _, m := range x.with {
-				if err := x.guest.Insert(ctx, m, ""); err != nil {
+				if err := x.insertFirst(ctx, m); err != nil {
 					return err
 				}
 			}
@@ -70,6 +71,20 @@ func (x *execution) drive(ctx context.Context) error {
 	}
 	// What the kernel says of the very last step counts as well.
 	return x.guest.Fence(ctx)
+}
+
+// insertFirst loads a module that is to be there before the patch. One of the
+// kernel's own may be there already, or find nothing to drive.
+func (x *execution) insertFirst(ctx context.Context, m *patch.Module) error {
+	err := x.guest.Insert(ctx, m, "")
+	var refused *Refused
+	if !m.Own || !errors.As(err, &refused) {
+		return err
+	}
+	if refused.Errno != syscall.EEXIST {
+		x.result.Warnings = append(x.result.Warnings, fmt.Sprintf("the kernel's own module %s does not load in this guest (%v): what the patch changes in it was not seen", m.Name, refused.Errno))
+	}
+	return nil
 }
 
 // applyAll applies the patches in order, each followed to its end. It ends

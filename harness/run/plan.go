@@ -149,6 +149,9 @@ func (x *execution) prepare(ctx context.Context) error {
 		if err := x.instrumentsAlone(); err != nil {
 			return err
 		}
+		if err := x.addTargets(ctx); err != nil {
+			return err
+		}
 		return x.prepareFutures(ctx)
 	})
 	for _, r := range refusal.All(err) {
@@ -158,6 +161,31 @@ func (x *execution) prepare(ctx context.Context) error {
 		x.result.Verdict, x.result.Reason = string(check.VerdictRefused), err.Error()
 	}
 	return err
+}
+
+// addTargets adds the modules of the kernel's own that are patched to those to
+// be loaded first: a patch of what is not there shows nothing.
+func (x *execution) addTargets(ctx context.Context) error {
+	var own []*patch.Module
+	for _, m := range x.modules {
+		for _, object := range m.Manifest.Objects() {
+			found, err := x.yard.Builder.Own(ctx, x.kit, object)
+			var none *kernels.NoModuleError
+			if errors.As(err, &none) {
+				continue // the image, or a module that the user brings or means to load later
+			}
+			if err != nil {
+				return err
+			}
+			for _, m := range found {
+				if !slices.ContainsFunc(append(own, x.with...), func(w *patch.Module) bool { return w.Name == m.Name }) {
+					own = append(own, m)
+				}
+			}
+		}
+	}
+	x.with = append(own, x.with...)
+	return nil
 }
 
 // build builds src, on the diffs below it, and, before any guest is started for

@@ -133,9 +133,16 @@ func (x *selftestRun) step(name string, do func() error) error {
 	return err
 }
 
-// selftestArgs are for the guest's kernel: a script compares what is in the log
-// before and after, and the livepatch core, told to, says a lot.
-var selftestArgs = []string{"log_buf_len=4M"}
+// selftestArgs are for the guest's kernel.
+var selftestArgs = []string{
+	// A script compares what is in the log before and after, and the livepatch
+	// core, told to, says a lot.
+	"log_buf_len=4M",
+	// An emulated CPU on a busy host may not get its turn for 21 s, and scripts
+	// take minutes. Whoever hangs for this long (s, the most that the kernel
+	// takes) is told before the script's own time is over.
+	"rcupdate.rcu_cpu_stall_timeout=300",
+}
 
 // boot starts a guest. It is no fork: an image that one command uses is not
 // worth a snapshot of 100 MB.
@@ -218,6 +225,10 @@ func (x *selftestRun) script(ctx context.Context, name string) (report.Script, e
 	return s, nil
 }
 
+// killedStatus is the exit status of a script that came to none of its own, as a
+// shell has it: 128 and SIGKILL.
+const killedStatus = 128 + 9
+
 // overdue is a script that had to be ended.
 type overdue struct{ after time.Duration }
 
@@ -232,7 +243,10 @@ func (x *selftestRun) broken(ctx context.Context, s *report.Script, err error) e
 	if !errors.As(err, &death) && !errors.As(err, &late) {
 		return err
 	}
-	s.Result, s.Reason = string(selftests.Fail), err.Error()
+	s.Result, s.Reason, s.Status = string(selftests.Fail), err.Error(), killedStatus
+	if late != nil {
+		s.Reason = late.Error()
+	}
 	for _, r := range check.Reports(x.guest.KernelLog()) {
 		s.LogReports = append(s.LogReports, report.LogReport{Kind: r.Kind, Title: r.Title, Text: r.Text})
 	}

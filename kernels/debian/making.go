@@ -134,6 +134,9 @@ func (a *Archive) making(ctx context.Context, suite, name, version string) (offe
 	var failed error
 	for _, s := range a.nearest(suite) {
 		ix, err := a.indexIf(ctx, s, func(ix *index) bool { return ix.complete() && a.young(ix) })
+		if err == nil && !ix.complete() { // of the cache, since nothing else could be had
+			err = &kernels.Lacking{What: "a list of the sources in the Debian archive", Remedy: "run it again with a network"}
+		}
 		if err != nil {
 			failed = err
 			continue

@@ -190,13 +190,21 @@ func (u *unpacker) file(h *tar.Header, to string, content io.Reader) error {
 	return u.root.Chtimes(to, time.Time{}, h.ModTime)
 }
 
-// Data gives the tar archive of a .deb file's data, packed as suffix says
-// (".xz"), to somebody who unpacks it by other means than Unpack: a package of
-// a hundred megabytes by a program that is faster. close must be called.
-func Data(file string) (r io.Reader, suffix string, size int64, close func() error, err error) {
+// Data is the tar archive of a package's data, packed as Suffix says (".xz"), for
+// somebody who unpacks it by other means than Unpack: a package of a hundred
+// megabytes by a program that is faster.
+type Data struct {
+	io.Reader
+	Suffix string
+	Size   int64 // bytes, packed
+	file   *os.File
+}
+
+// OpenData opens the data of a .deb file.
+func OpenData(file string) (*Data, error) {
 	f, err := os.Open(file)
 	if err != nil {
-		return nil, "", 0, nil, fmt.Errorf("unpack: %w", err)
+		return nil, fmt.Errorf("unpack: %w", err)
 	}
 	archive, err := deb.LoadAr(f)
 	for err == nil {
@@ -205,9 +213,12 @@ func Data(file string) (r io.Reader, suffix string, size int64, close func() err
 			break
 		}
 		if suffix, ok := strings.CutPrefix(member.Name, "data.tar"); ok {
-			return member.Data, suffix, member.Size, f.Close, nil
+			return &Data{member.Data, suffix, member.Size, f}, nil
 		}
 	}
 	f.Close()
-	return nil, "", 0, nil, fmt.Errorf("unpack %s: %w", file, err)
+	return nil, fmt.Errorf("unpack %s: %w", file, err)
 }
+
+// Close closes the file.
+func (d *Data) Close() error { return d.file.Close() }

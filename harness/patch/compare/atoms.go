@@ -3,6 +3,7 @@
 package compare
 
 import (
+	"bytes"
 	"cmp"
 	"debug/elf"
 	"slices"
@@ -297,8 +298,8 @@ func (u *unit) anonymousAtoms() {
 				next.lead = from
 				return
 			}
-			if len(u.in[s]) > 0 && len(inside) == 0 {
-				return // alignment
+			if len(u.in[s]) > 0 && (len(inside) == 0 || from > 0 && to-from < s.Align && padding(s, from, to)) {
+				return // alignment; who refers to it means the end of what lies before, as of an array
 			}
 			edges := slices.Compact(append(append([]uint64{from}, inside...), to))
 			for i, at := range edges[:len(edges)-1] {
@@ -314,6 +315,10 @@ func (u *unit) anonymousAtoms() {
 		gap(at, s.Size, nil)
 		u.in[s] = all
 	}
+}
+
+func padding(s *object.Section, from, to uint64) bool {
+	return s.Type == elf.SHT_NOBITS || len(bytes.Trim(s.Data[from:to], "\x00")) == 0
 }
 
 // upTo is the number of places below at.

@@ -273,7 +273,7 @@ func loose(u *unit) map[string][]*atom {
 	}
 	all := map[string][]*atom{}
 	for _, a := range u.atoms {
-		if len(a.symbols) == 0 && !used[a] && !a.code {
+		if len(a.symbols) == 0 && !used[a] && !a.code && !sanitizer(a.section.Name) {
 			all[a.section.Name] = append(all[a.section.Name], a)
 		}
 	}

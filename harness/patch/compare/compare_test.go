@@ -17,6 +17,7 @@ func TestCompare(t *testing.T) {
 		data      m
 		exports   []string
 		lines     []string
+		flags     []string
 	}{{
 		name: "nothing", pre: "int f(int a) { return a; }", post: "\n\nint f(int a) { return a; }",
 	}, {
@@ -33,6 +34,18 @@ func TestCompare(t *testing.T) {
 	}, {
 		name: "lines of might_sleep", pre: "void f(void) { __might_sleep(__FILE__, __LINE__); printk(\"x\"); }", post: "\n\nvoid f(void) { __might_sleep(__FILE__, __LINE__); printk(\"x\"); }",
 		lines: []string{"f"},
+	}, {
+		name: "another element", pre: "extern int a[4]; static int b[4]; void set(int i) { b[i] = 1; } int f(void) { return a[1]; } int g(void) { return b[1]; }", post: "extern int a[4]; static int b[4]; void set(int i) { b[i] = 1; } int f(void) { return a[2]; } int g(void) { return b[3]; }",
+		functions: m{"f": Changed, "g": Changed},
+	}, {
+		name: "lines of the sanitizer", flags: []string{"-fsanitize=bounds-strict"}, pre: "static int a[4]; int f(int i) { return a[i]; } int g(int i) { return a[i]++; }", post: "\n\nstatic int a[4]; int f(int i) { return a[i]; } int g(int i) { return a[i]++; }",
+		lines: []string{"f", "g"},
+	}, {
+		name: "what the sanitizer says", flags: []string{"-fsanitize=bounds-strict"}, pre: "extern int a[4]; int f(int i) { return a[i]; }", post: "extern int a[5]; int f(int i) { return a[i]; }",
+		functions: m{"f": Changed},
+	}, {
+		name: "a line in a string", pre: `void f(void) { printk("field at fs/a.c:12 (%d)"); } void g(void) { printk("at a.c:1"); } void h(void) { printk("at 12"); }`, post: `void f(void) { printk("field at fs/a.c:345 (%d)"); } void g(void) { printk("at b.c:1"); } void h(void) { printk("at 13"); }`,
+		functions: m{"g": Changed, "h": Changed}, lines: []string{"f"},
 	}, {
 		name: "a constant that is no line", pre: "void f(void *p) { take(p, 10, 2); }", post: "void f(void *p) { take(p, 12, 2); }",
 		functions: m{"f": Changed},
@@ -58,6 +71,9 @@ func TestCompare(t *testing.T) {
 		functions: m{"f": Changed, "help": New},
 	}, {
 		name: "changed data", pre: "int n = 3; int f(void) { return n; }", post: "int n = 4; int f(void) { return n; }",
+		data: m{"n": Changed},
+	}, {
+		name: "data that was zero", pre: "int n; int z; int f(void) { return n + z; }", post: "int n = 4; int z = 0; int f(void) { return n + z; }",
 		data: m{"n": Changed},
 	}, {
 		name: "data that got larger", pre: "int n[4]; int f(void) { return n[1]; }", post: "int n[5]; int f(void) { return n[1]; }",
@@ -87,6 +103,9 @@ func TestCompare(t *testing.T) {
 		name: "what an alternative puts in place", pre: `void f(void) { ALTERNATIVE("call one"); } void g(void) { ALTERNATIVE("call one"); }`, post: `void f(void) { ALTERNATIVE("call two"); } void g(void) { ALTERNATIVE("call one"); }`,
 		functions: m{"f": Changed},
 	}, {
+		name: "what an alternative is for", pre: `void f(void) { ALTERNATIVE_IF("117", "int3"); } void g(void) { ALTERNATIVE("int3"); }`, post: `void f(void) { ALTERNATIVE_IF("118", "int3"); } void g(void) { ALTERNATIVE("int3"); }`,
+		functions: m{"f": Changed},
+	}, {
 		name: "an alternative of another length", pre: `void f(void) { ALTERNATIVE("nop; nop"); } void g(void) { ALTERNATIVE(""); } void h(void) { ALTERNATIVE("int3"); }`, post: `void f(void) { ALTERNATIVE("nop"); } void g(void) { ALTERNATIVE(""); } void h(void) { ALTERNATIVE("int3"); }`,
 		functions: m{"f": Changed},
 	}, {
@@ -109,7 +128,7 @@ func TestCompare(t *testing.T) {
 		functions: m{"f": Changed},
 	}} {
 		t.Run(c.name, func(t *testing.T) {
-			d, err := Compare(compile(t, c.pre), compile(t, c.post))
+			d, err := Compare(compile(t, c.pre, c.flags...), compile(t, c.post, c.flags...))
 			require.NoError(t, err)
 			if c.functions == nil {
 				c.functions = m{}

@@ -56,6 +56,9 @@ type declared struct {
 // information is not believed.
 const deepest = 64
 
+// deepestBlock is the same for blocks in blocks.
+const deepestBlock = 1000
+
 // ReadDebugInfo reads the debug information of an object compiled with -g.
 // top is the folder of the source as the compiler knew it; it is cut off from
 // the names of files.
@@ -108,7 +111,7 @@ func (d *DebugInfo) FunctionAt(file string, line int) (string, bool) {
 // function's: only its own lines, and those of functions that were taken into
 // others, can be its __LINE__.
 func (d *DebugInfo) Within(moved func(file string, line int) (int, bool)) Moved {
-	return func(function string, line int) (int, bool) {
+	return func(_, function string, line int) (int, bool) {
 		p, ok := d.Place(function)
 		if !ok {
 			return 0, false
@@ -170,7 +173,9 @@ func (d *debugReader) read() error {
 			roots = append(roots, n)
 		}
 		if e.Children {
-			stack = append(stack, n)
+			if stack = append(stack, n); len(stack) > deepestBlock {
+				return errors.New("entries in entries without end")
+			}
 		}
 	}
 	if len(roots) == 0 {
@@ -192,11 +197,11 @@ func (d *debugReader) walk(n *node) {
 	switch n.Tag {
 	case dwarf.TagStructType, dwarf.TagUnionType:
 		if name := d.name(n); name != "" && !flag(n, dwarf.AttrDeclaration) {
-			d.made.shapes[kindOfType(n)+name] = d.shape(n)
+			d.made.shapes[kindOfType(n)+name] = d.shape(n, 0)
 		}
 	case dwarf.TagTypedef:
 		if t := d.entries[reference(n)]; t != nil && (t.Tag == dwarf.TagStructType || t.Tag == dwarf.TagUnionType) && d.name(t) == "" {
-			d.made.shapes[d.name(n)] = d.shape(t)
+			d.made.shapes[d.name(n)] = d.shape(t, 0)
 		}
 	case dwarf.TagEnumerationType:
 		d.enum(n)
@@ -246,13 +251,13 @@ func (d *debugReader) place(n *node) Place {
 	return p
 }
 
-func (d *debugReader) shape(n *node) shape {
+func (d *debugReader) shape(n *node, depth int) shape {
 	s := shape{Place: d.place(n), size: number(n, dwarf.AttrByteSize)}
 	for _, c := range n.children {
 		if c.Tag != dwarf.TagMember {
 			continue
 		}
-		m := member{name: d.name(c), typ: d.typeName(reference(c), 0), offset: 8 * number(c, dwarf.AttrDataMemberLoc), bits: number(c, dwarf.AttrBitSize)}
+		m := member{name: d.name(c), typ: d.typeName(reference(c), depth), offset: 8 * number(c, dwarf.AttrDataMemberLoc), bits: number(c, dwarf.AttrBitSize)}
 		if b, ok := c.Val(dwarf.AttrDataBitOffset).(int64); ok {
 			m.offset = b
 		} else if b, ok := c.Val(dwarf.AttrBitOffset).(int64); ok { // of DWARF 2 and 3, from the other end
@@ -261,120 +266,6 @@ func (d *debugReader) shape(n *node) shape {
 		s.members = append(s.members, m)
 	}
 	return s
-}
-
-// typeName writes how a type lies in memory: named ones by their names, which
-// are compared themselves; what a pointer points to does not matter, but for
-// the parameters of a function.
-func (d *debugReader) typeName(o dwarf.Offset, depth int) string {
-	if o == 0 {
-		return "void"
-	}
-	if s, ok := d.names[o]; ok {
-		return s
-	}
-	n := d.entries[o]
-	if n == nil || depth > deepest {
-		return "?"
-	}
-	d.names[o] = "…" // one that holds itself
-	s := d.describe(n, depth+1)
-	d.names[o] = s
-	return s
-}
-
-func (d *debugReader) describe(n *node, depth int) string {
-	inner := func() string { return d.typeName(reference(n), depth) }
-	switch n.Tag {
-	case dwarf.TagPointerType:
-		if t := d.unqualified(reference(n)); t != nil && t.Tag == dwarf.TagSubroutineType {
-			return "*" + d.signature(t, depth)
-		}
-		return "*"
-	case dwarf.TagArrayType:
-		s := inner()
-		for _, c := range n.children {
-			if count, ok := c.Val(dwarf.AttrCount).(int64); ok {
-				s += fmt.Sprintf("[%d]", count)
-			} else if upper, ok := c.Val(dwarf.AttrUpperBound).(int64); ok {
-				s += fmt.Sprintf("[%d]", upper+1)
-			} else {
-				s += "[]"
-			}
-		}
-		return s
-	case dwarf.TagConstType, dwarf.TagVolatileType, dwarf.TagRestrictType, dwarf.TagAtomicType:
-		return inner()
-	case dwarf.TagTypedef:
-		return inner()
-	case dwarf.TagBaseType:
-		return fmt.Sprintf("%s:%d", d.name(n), number(n, dwarf.AttrByteSize))
-	case dwarf.TagEnumerationType:
-		return fmt.Sprintf("enum:%d", number(n, dwarf.AttrByteSize))
-	case dwarf.TagSubroutineType:
-		return d.signature(n, depth)
-	case dwarf.TagStructType, dwarf.TagUnionType:
-		if name := d.name(n); name != "" {
-			return kindOfType(n) + name
-		}
-		s := fmt.Sprintf("%s%d{", kindOfType(n), number(n, dwarf.AttrByteSize))
-		for _, m := range d.shape(n).members {
-			s += fmt.Sprintf("%s@%d:%d %s;", m.name, m.offset, m.bits, m.typ)
-		}
-		return s + "}"
-	}
-	return n.Tag.String() + " " + d.name(n)
-}
-
-func (d *debugReader) unqualified(o dwarf.Offset) *node {
-	for range deepest {
-		n := d.entries[o]
-		if n == nil {
-			return nil
-		}
-		switch n.Tag {
-		case dwarf.TagConstType, dwarf.TagVolatileType, dwarf.TagTypedef, dwarf.TagRestrictType:
-			o = reference(n)
-		default:
-			return n
-		}
-	}
-	return nil
-}
-
-// signature of a function: here it matters what pointers point to, by name.
-func (d *debugReader) signature(n *node, depth int) string {
-	s := d.parameter(reference(n), depth) + "("
-	for i, c := range n.children {
-		switch c.Tag {
-		case dwarf.TagFormalParameter:
-			if i > 0 {
-				s += ", "
-			}
-			s += d.parameter(reference(c), depth)
-		case dwarf.TagUnspecifiedParameters:
-			s += ", …"
-		}
-	}
-	return s + ")"
-}
-
-func (d *debugReader) parameter(o dwarf.Offset, depth int) string {
-	t := d.unqualified(o)
-	if t == nil || t.Tag != dwarf.TagPointerType || depth > deepest {
-		return d.typeName(o, depth)
-	}
-	if p := d.unqualified(reference(t)); p != nil {
-		switch p.Tag {
-		case dwarf.TagStructType, dwarf.TagUnionType, dwarf.TagBaseType, dwarf.TagEnumerationType:
-			if name := d.name(p); name != "" {
-				return name + " *"
-			}
-		case dwarf.TagPointerType:
-			return d.parameter(p.Offset, depth+1) + "*"
-		}
-	}
-	return d.typeName(t.Offset, depth)
 }
 
 func (d *debugReader) enum(n *node) {

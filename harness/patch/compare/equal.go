@@ -4,7 +4,6 @@ package compare
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -84,19 +83,9 @@ func (c *comparison) bytesDiffer(a, b *atom, o *outcome) int {
 	if bytes.Equal(x, y) {
 		return -1
 	}
-	if a.handling == own {
-		// struct _ddebug: pointers, then the line in 18 bits of a word.
-		at := 8 * len(a.refs)
-		if at+4 <= len(x) {
-			x, y = slices.Clone(x), slices.Clone(y)
-			for _, z := range [][]byte{x, y} {
-				binary.LittleEndian.PutUint32(z[at:], binary.LittleEndian.Uint32(z[at:])&^(1<<18-1))
-			}
-			if bytes.Equal(x, y) {
-				o.lines = true
-				return -1
-			}
-		}
+	if x, y := a.withoutLines(), b.withoutLines(); x != nil && bytes.Equal(x, y) {
+		o.lines = true
+		return -1
 	}
 	if a.code {
 		at, lines := c.onlyLines(a, b)
@@ -151,7 +140,13 @@ func (c *comparison) sameRef(x, y *ref, o *outcome) string {
 	switch {
 	case k == merged:
 		m, n := x.constant(), y.constant()
-		if !bytes.Equal(m, n) || m == nil && x.place != y.place {
+		switch {
+		case m == nil && x.place != y.place:
+			return differ
+		case bytes.Equal(m, n):
+		case sameButLines(m, n):
+			o.lines = true
+		default:
 			return differ
 		}
 		return ""

@@ -26,6 +26,7 @@ type extraction struct {
 	rowAt     map[*entry]int64
 	constants map[*object.Section]map[int64]int64 // of merged sections: start of a constant to where it went
 	undefined map[string]*object.Symbol
+	tooLarge  bool
 	olds      map[*atom]*object.Symbol // by pre atom
 	selection *Selection
 }
@@ -69,6 +70,9 @@ func (s *selector) extract() (*Selection, error) {
 			}
 		}
 	}
+	if x.tooLarge {
+		return nil, fmt.Errorf("%s: what changed takes more than %d bytes by its alignment, which is not believed", s.post.object.Name, largest)
+	}
 	for _, made := range x.out.Sections {
 		slices.SortStableFunc(made.Relocs, func(a, b object.Reloc) int { return cmp.Compare(a.Offset, b.Offset) })
 	}
@@ -76,7 +80,11 @@ func (s *selector) extract() (*Selection, error) {
 	return x.selection, nil
 }
 
-// made gives the new section for one of post, with room for n bytes that lay
+// largest is the size in bytes above which a section of a patch is not
+// believed: alignment can make a few bytes many.
+const largest = 1 << 28
+
+// room gives the new section for one of post, with room for n bytes that lay
 // at from: the alignment of from is kept.
 func (x *extraction) room(old *object.Section, from, n uint64) (*object.Section, uint64) {
 	made := x.sections[old]
@@ -88,6 +96,10 @@ func (x *extraction) room(old *object.Section, from, n uint64) (*object.Section,
 	at := made.Size
 	if align := max(old.Align, 1); at%align != from%align {
 		at += (from%align + align - at%align) % align
+	}
+	if at+n > largest {
+		x.tooLarge = true
+		return made, 0
 	}
 	if made.Type != elf.SHT_NOBITS {
 		fill := byte(0)

@@ -64,7 +64,7 @@ func (s *selector) judgeFunctions() {
 		case a.site():
 		case untraceable(a.section.Name) || traced:
 			s.refuse(refusal.Refusal{
-				Code: refusal.NoTrace, Function: name, Text: "has no call of __fentry__, for the source forbids tracing of it (notrace, noinstr or the like): nothing can be hooked in",
+				Code: refusal.NoTrace, Function: name, Text: "has no call of __fentry__, for the source forbids tracing of it (notrace, noinstr, or inline, which the kernel makes notrace): nothing can be hooked in",
 				Advice: "patch its callers instead",
 			})
 		default:
@@ -78,9 +78,9 @@ func (s *selector) judgeFunctions() {
 
 func whenBoot(section string) string {
 	if strings.Contains(section, "exit") {
-		return "exit code, which runs only when its module goes (and is no part of a kernel)"
+		return "exit code (__exit), which runs only when its module goes (and is no part of a kernel)"
 	}
-	return "init code, which has run and is gone"
+	return "init code (__init), which has run and is gone"
 }
 
 // harmlessLists are sections into which a new function may put an entry that

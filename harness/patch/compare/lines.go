@@ -3,15 +3,20 @@
 package compare
 
 import (
+	"bytes"
 	"encoding/binary"
+	"regexp"
+	"slices"
+	"strings"
 
 	"golang.org/x/arch/x86/x86asm"
 )
 
 // Moved says which line of the source after the change a line of a function
-// before it became; false where that line is gone, changed, or not of the
-// function.
-type Moved func(function string, line int) (int, bool)
+// before it became; false where that line is gone, changed, or cannot be one
+// of the function (its own, or of one that was taken into it). file is as the
+// object has it, without folders.
+type Moved func(file, function string, line int) (int, bool)
 
 // Registers of the first six arguments, as encoded.
 const (
@@ -126,7 +131,7 @@ func (c *comparison) follows(a *atom, before, after uint32) bool {
 	if c.moved == nil || before == 0 {
 		return false
 	}
-	now, ok := c.moved(parent(a.name()), int(before))
+	now, ok := c.moved(c.pre.file, parent(a.name()), int(before))
 	return ok && now == int(after)
 }
 
@@ -168,4 +173,45 @@ func (a *atom) refAt(at int) *ref {
 		}
 	}
 	return nil
+}
+
+// inText is a place of the source in a string: file and line together, as the
+// checks of FORTIFY_SOURCE name themselves.
+var inText = regexp.MustCompile(`([\w/.-]+\.[chS]:)\d+`)
+
+// sameButLines says that two strings differ in lines of the source alone.
+func sameButLines(a, b []byte) bool {
+	if !inText.Match(a) {
+		return false
+	}
+	without := func(s []byte) []byte { return inText.ReplaceAll(s, []byte("$1")) }
+	return bytes.Equal(without(a), without(b))
+}
+
+// sanitizer says that a section holds what UBSAN says of a place in the
+// source, each in one of its own, numbered: .data..Lubsan_data7.
+func sanitizer(section string) bool { return strings.Contains(section, "ubsan_data") }
+
+// withoutLines gives the bytes of data that the compiler or a macro made to
+// hold a place in the source, without the place; nil for any other.
+func (a *atom) withoutLines() []byte {
+	b := slices.Clone(a.bytes())
+	switch {
+	case a.handling == own:
+		// struct _ddebug: pointers, then the line in 18 bits of a word.
+		at := 8 * len(a.refs)
+		if at+4 > len(b) {
+			return nil
+		}
+		binary.LittleEndian.PutUint32(b[at:], binary.LittleEndian.Uint32(b[at:])&^(1<<18-1))
+	case sanitizer(a.section.Name) && len(a.symbols) == 0:
+		// struct source_location: the file, then line and column.
+		if len(b) < 16 {
+			return nil
+		}
+		clear(b[8:16])
+	default:
+		return nil
+	}
+	return b
 }

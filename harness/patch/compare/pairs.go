@@ -3,6 +3,7 @@
 package compare
 
 import (
+	"bytes"
 	"debug/elf"
 	"slices"
 )
@@ -129,16 +130,16 @@ func (p *pairing) byStem() {
 	}
 }
 
-// byUse pairs what paired atoms refer to. strict takes only those that refer
-// alike, reference by reference; else what they refer to is taken in order,
-// stem by stem.
+// byUse pairs what paired atoms refer to. strict takes only those that are the
+// same and refer alike, reference by reference; else what they refer to is
+// taken in order, stem by stem.
 func (p *pairing) byUse(strict bool) {
 	for _, a := range p.pre.atoms {
 		b := p.to[a]
 		if b == nil {
 			continue
 		}
-		if alike(a.refs, b.refs) {
+		if bytes.Equal(a.bytes(), b.bytes()) && alike(a.refs, b.refs) {
 			for i := range a.refs {
 				p.alike(a.refs[i].target, b.refs[i].target)
 			}
@@ -216,7 +217,13 @@ func (p *pairing) inOrder(s string, pre, post []*atom) {
 			}
 		}
 	}
-	if len(pre) > 0 && len(pre) != len(post) && !interchangeable[s] {
+	p.doubt(s, pre, post)
+}
+
+// doubt notes that data was paired by its order alone, where order is no proof:
+// the function may have been turned around.
+func (p *pairing) doubt(s string, pre, post []*atom) {
+	if len(pre) > 0 && max(len(pre), len(post)) > 1 && !interchangeable[s] {
 		for _, b := range post {
 			p.unsure[b] = s
 		}
@@ -231,6 +238,7 @@ func (p *pairing) rest() {
 		if len(pre[s]) != len(post[s]) {
 			continue
 		}
+		p.doubt(s, pre[s], post[s])
 		for i, b := range post[s] {
 			if pre[s][i].size() == b.size() {
 				p.join(pre[s][i], b)

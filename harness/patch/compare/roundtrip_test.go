@@ -6,9 +6,6 @@ import (
 	"bytes"
 	"debug/elf"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -118,23 +115,6 @@ func TestRoundTrip(t *testing.T) {
 				o := compile(t, source, append(flags, "-msse2")...)
 				roundTrip(t, o, everything(t, o))
 			}
-		})
-	}
-}
-
-// TestKernelObjects takes what the environment points to: objects of a kernel.
-func TestKernelObjects(t *testing.T) {
-	names := os.Getenv("COMPARE_OBJECTS")
-	if names == "" {
-		t.SkipNow()
-	}
-	files, err := filepath.Glob(names)
-	require.NoError(t, err)
-	for _, f := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(f), ".o"), func(t *testing.T) {
-			o, err := object.Open(f)
-			require.NoError(t, err)
-			roundTrip(t, o, everything(t, o))
 		})
 	}
 }

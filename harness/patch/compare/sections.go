@@ -57,8 +57,9 @@ var tables = []table{
 	{name: ".call_sites", made: true, quiet: true},
 	{name: ".static_call_sites", made: true, quiet: true},
 	{name: ".ibt_endbr_seal", made: true, quiet: true},
-	{name: "runtime_ptr_", stride: 4, reason: "holds a constant that the kernel writes into its own code at boot (runtime constants), which no module can have"},
-	{name: "runtime_shift_", stride: 4, reason: "holds a constant that the kernel writes into its own code at boot (runtime constants), which no module can have"},
+	{name: "runtime_ptr_", stride: 4}, // places of constants that the kernel writes when it starts, and the patch when it is loaded
+	{name: "runtime_shift_", stride: 4},
+	{name: "runtime_mask_", stride: 4},
 	{name: ".kcfi_traps", stride: 4, reason: "has a check of an indirect call (kCFI) that a live patch cannot carry"},
 }
 

@@ -111,6 +111,11 @@ func TestSelect(t *testing.T) {
 		pre:     "void g(int a) { WARN_ON_ONCE(a == 1); } void f(int a) { WARN_ON_ONCE(a == 2); }",
 		post:    "void g(int a) { WARN_ON_ONCE(a == 1); } void f(int a) { WARN_ON_ONCE(a == 3); }",
 		patched: []string{"f"}, defined: []string{"f"}, undefined: []string{"__already_done*", "__fentry__"}, sections: []string{".rodata.str1.1", "__bug_table", "__mcount_loc"},
+	}, {
+		name:    "a constant that the kernel writes when it starts",
+		pre:     "long f(void) { return runtime_const(hash); } long g(void) { return runtime_const(hash); }",
+		post:    "long f(void) { return runtime_const(hash) + 1; } long g(void) { return runtime_const(hash); }",
+		patched: []string{"f"}, defined: []string{"f"}, undefined: []string{"__fentry__"}, sections: []string{"__mcount_loc", "runtime_ptr_hash"},
 	}} {
 		t.Run(c.name, func(t *testing.T) {
 			s, err := selection(t, c.pre, c.post)
@@ -149,9 +154,10 @@ func TestSelectRefuses(t *testing.T) {
 		{"init", "int __init f(void) { return 1; }", "int __init f(void) { return 2; }", refusal.InitExit, "f(): is init code"},
 		{"notrace", "int g(void) { return 1; } int notrace f(void) { return 1; }", "int g(void) { return 1; } int notrace f(void) { return 2; }", refusal.NoTrace, "f(): has no call of __fentry__"},
 		{"untraced file", "int notrace f(void) { return 1; }", "int notrace f(void) { return 2; }", refusal.NoFentry, "f(): has no call of __fentry__"},
-		{"a constant of the running kernel", "long f(void) { return runtime_const(hash); }", "long f(void) { return runtime_const(hash) + 1; }", refusal.Special, "f(): holds a constant that the kernel writes"},
+		{"a check of indirect calls", "void f(void) { KCFI; }", "void f(void) { KCFI; random(); }", refusal.Special, "f(): has a check of an indirect call"},
 		{"only what is unused goes", "int f(void) { return 1; } static int __attribute__((used)) g(void) { return 2; }", "int f(void) { return 1; }", refusal.NoEffect, "only what nothing uses"},
 		{"static locals of one name", "int f(int a) { if (a) { static int n; return n++; } return 0; }", "int f(int a) { if (a) { static int n; return n++; } else { static int n; return ++n + random(); } }", refusal.Ambiguous, "several static variables named n"},
+		{"static locals that may have changed places", "int f(int a) { if (a) { static int n; return n++; } else { static int n; return n += 2; } }", "int f(int a) { if (!a) { static int n; return n += 3; } else { static int n; return n++; } }", refusal.Ambiguous, "several static variables named n"},
 		{"list", "int f(void) { return 1; }", "int f(void) { return 2; } asm(\".section __list,\\\"a\\\"\\n.quad f\\n.previous\");", refusal.Special, "section __list"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -167,6 +173,19 @@ func TestSelectRefuses(t *testing.T) {
 	var several *multierror.Error
 	require.True(t, errors.As(err, &several), "%v", err)
 	require.Len(t, several.Errors, 2)
+}
+
+// TestRuntimeConstants: the places of constants that the kernel writes come
+// along with their function, and those of others do not.
+func TestRuntimeConstants(t *testing.T) {
+	s, err := selection(t, "long f(void) { return runtime_const(hash); } long g(void) { return runtime_const(hash); }",
+		"long f(void) { return runtime_const(hash) + 1; } long g(void) { return runtime_const(hash); }")
+	require.NoError(t, err)
+	places := s.Object.Section("runtime_ptr_hash")
+	require.NotNil(t, places)
+	require.EqualValues(t, 4, places.Size)
+	require.Len(t, places.Relocs, 1)
+	require.Equal(t, ".text.f", places.Relocs[0].Symbol.Section.Name)
 }
 
 func TestKeys(t *testing.T) {
@@ -187,4 +206,28 @@ func TestKeys(t *testing.T) {
 	}
 	slices.Sort(keys)
 	require.Equal(t, []string{"static call g __SCT__call elsewhere", "static key f a of the unit", "static key f b elsewhere", "static key g __UNIQUE_ID_ddebug comes along"}, keys)
+}
+
+func TestInlined(t *testing.T) {
+	const pre, post = "static inline int help(int a) { return a + 1; } int __init f(int a) { return help(a); } int g(void) { return 1; }", "static inline int help(int a) { return a + 2; } int __init f(int a) { return help(a); } int g(void) { return 1; }"
+	for _, c := range []struct {
+		touched []string
+		says    string
+	}{
+		{[]string{"help"}, "unit.c: help(): has no copy that stands alone; it is inlined into f(), which is init code"},
+		{[]string{"help", "other"}, "unit.c: f(): one of help(), other() is inlined into it, and it is init code"},
+		{[]string{"f", "help"}, "unit.c: f(): is init code"},
+		{[]string{"g"}, "unit.c: f(): is init code"},
+		{nil, "unit.c: f(): is init code"},
+	} {
+		a, b := compile(t, pre), compile(t, post)
+		d, err := Compare(a, b)
+		require.NoError(t, err)
+		_, err = Select(a, b, d)
+		all := refusal.All(err)
+		require.Len(t, all, 1)
+		d.Inlined(c.touched, all)
+		require.Contains(t, all[0].Error(), c.says)
+		require.Equal(t, strings.Contains(c.says, "inlined"), all[0].Code == refusal.Inlined)
+	}
 }

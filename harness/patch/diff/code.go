@@ -5,6 +5,8 @@ package diff
 import (
 	"slices"
 	"strings"
+
+	"github.com/switchyard-project/switchyard/harness/patch/unified"
 )
 
 // token is a piece of C text: a word, a literal, a sign. The end of a
@@ -201,6 +203,32 @@ func (c chunk) function() (name, head string) {
 	return "", ""
 }
 
+// declares is the name that a function, its prototype or a macro gives a
+// meaning to; "" of what is none of these.
+func (c chunk) declares() string {
+	if len(c) > 2 && c[0].text == "#" && (c[1].text == "define" || c[1].text == "undef") {
+		return c[2].text
+	}
+	if name, _ := c.function(); name != "" {
+		return name
+	}
+	if len(c) == 0 || c[0].text == "#" || c[len(c)-1].text != ";" || c.shapes() {
+		return ""
+	}
+	for i, t := range c {
+		switch t.text {
+		case "=", "{", "typedef":
+			return ""
+		case "(":
+			if i > 0 && inWord(c[i-1].text[0]) && c[i-1].text != "__attribute__" {
+				return c[i-1].text
+			}
+			return ""
+		}
+	}
+	return ""
+}
+
 // argument is the first word in a chunk's first parentheses.
 func (c chunk) argument() string {
 	for i, t := range c {
@@ -222,7 +250,14 @@ func (c chunk) lineOf(word string) int {
 }
 
 // changedChunks are those that only one of two texts has.
-func changedChunks(before, after []byte) (changed []chunk) {
+func changedChunks(before, after []byte) []chunk {
+	gone, come := changedSides(before, after)
+	return append(gone, come...)
+}
+
+// changedSides are the chunks that only the text before, and that only the
+// text after a change has.
+func changedSides(before, after []byte) (gone, come []chunk) {
 	counts := map[string]int{}
 	old, new := chunks(before), chunks(after)
 	for _, c := range old {
@@ -232,16 +267,16 @@ func changedChunks(before, after []byte) (changed []chunk) {
 		if text := c.text(); counts[text] > 0 {
 			counts[text]--
 		} else {
-			changed = append(changed, c)
+			come = append(come, c)
 		}
 	}
 	for _, c := range old {
 		if text := c.text(); counts[text] > 0 {
 			counts[text]--
-			changed = append(changed, c)
+			gone = append(gone, c)
 		}
 	}
-	return changed
+	return gone, come
 }
 
 // shapes says whether a chunk can give a type another shape or a constant
@@ -266,4 +301,17 @@ func (c chunk) shapes() bool {
 		}
 	}
 	return false
+}
+
+// touched are the functions of the source that a diff changes, each once;
+// without those that a macro such as SYSCALL_DEFINE names.
+func touched(changed []unified.Changed) (names []string) {
+	for _, c := range changed {
+		for _, ch := range changedChunks(c.Before, c.After) {
+			if name, _ := ch.function(); name != strings.ToUpper(name) && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
 }

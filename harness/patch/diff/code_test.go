@@ -135,3 +135,9 @@ func FuzzTokens(f *testing.F) {
 		require.Empty(t, changedChunks(text, text))
 	})
 }
+
+func TestTouched(t *testing.T) {
+	before := []byte("static int f(void) { return 1; }\nint g(void) { return 2; }\nSYSCALL_DEFINE1(x, int, a) { return 3; }\nint n = 4;\n")
+	after := []byte("static int f(void) { return 2; }\nint g(void) { return 2; }\nSYSCALL_DEFINE1(x, int, a) { return 4; }\nint n = 5;\n")
+	require.Equal(t, []string{"f"}, touched([]unified.Changed{{Before: before, After: after}, {Before: before, After: after}}))
+}

@@ -5,6 +5,7 @@ package diff
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/switchyard-project/switchyard/harness/patch/compare"
@@ -104,21 +105,43 @@ func lineOf(function string, c unified.Changed) int {
 	if text == nil {
 		text = c.Before
 	}
-	name, _, _ := strings.Cut(function, ".")
-	call, isCall := "", false
-	for _, prefix := range []string{"__do_sys_", "__se_sys_", "__x64_sys_", "__ia32_sys_"} {
-		if rest, ok := strings.CutPrefix(name, prefix); ok {
-			call, isCall = rest, true
-		}
-	}
 	for _, ch := range chunks(text) {
-		found, _ := ch.function()
-		if found == "" {
-			continue
-		}
-		if found == name || isCall && strings.HasPrefix(found, "SYSCALL_DEFINE") && ch.argument() == call {
+		if ch.defines(function) {
+			found, _ := ch.function()
 			return ch.lineOf(found)
 		}
 	}
 	return 0
+}
+
+// defines says that a chunk is the definition of a function: of that name in
+// the source, or of the one that SYSCALL_DEFINE makes of it.
+func (c chunk) defines(function string) bool {
+	name, _, _ := strings.Cut(function, ".")
+	found, _ := c.function()
+	if found == "" || found == name {
+		return found != ""
+	}
+	for _, prefix := range []string{"__do_sys_", "__se_sys_", "__x64_sys_", "__ia32_sys_"} {
+		if call, ok := strings.CutPrefix(name, prefix); ok && strings.HasPrefix(found, "SYSCALL_DEFINE") && c.argument() == call {
+			return true
+		}
+	}
+	return false
+}
+
+// lineMayBeOf says that a line may be a function's __LINE__: it is in its
+// definition, or in that of a static function, which may have been taken into
+// it.
+func lineMayBeOf(function string, text []byte, line int) bool {
+	for _, ch := range chunks(text) {
+		if len(ch) == 0 || line < ch[0].line || line > ch[len(ch)-1].line {
+			continue
+		}
+		_, head := ch.function()
+		if ch.defines(function) || slices.Contains(strings.Fields(head), "static") {
+			return true
+		}
+	}
+	return false
 }

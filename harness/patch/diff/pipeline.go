@@ -27,19 +27,10 @@ import (
 type source interface {
 	Read(name string) ([]byte, error)
 	Units(ctx context.Context, source string) ([]tree.Unit, error)
-	Compile(ctx context.Context, job tree.Job) ([]tree.Compiled, error)
-}
-
-// includer is what a source that knows who includes a file does.
-type includer interface {
 	Includers(ctx context.Context, header string, limit int) ([]tree.Unit, error)
-}
-
-func (p *pipeline) includers(ctx context.Context, name string) ([]tree.Unit, error) {
-	if by, ok := p.source.(includer); ok {
-		return by.Includers(ctx, name, mostUnits)
-	}
-	return nil, p.refuse(refusal.TooMany, name, "change the C files instead", "who includes it is not known")
+	Reach(ctx context.Context, header string) ([]string, error)
+	Including(ctx context.Context, header string, sources []string, limit int) ([]tree.Unit, error)
+	Compile(ctx context.Context, job tree.Job) ([]tree.Compiled, error)
 }
 
 // pipeline is one diff on its way to a module.
@@ -106,6 +97,9 @@ func (p *pipeline) module(ctx context.Context) (*klp.Module, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(units) == 0 {
+		return nil, p.refuse(refusal.NoEffect, "", "there is nothing to patch", "the diff has no functional change: nothing that this kernel is built from uses what it changes")
+	}
 	pairs, err := p.compile(ctx, s, units, changed)
 	if err != nil {
 		return nil, err
@@ -117,7 +111,7 @@ func (p *pipeline) module(ctx context.Context) (*klp.Module, error) {
 	if m.Parts, err = p.parts(s, pairs, changed); err != nil {
 		return nil, err
 	}
-	p.warn(s, pairs)
+	p.warn(s)
 	return m, nil
 }
 
@@ -209,7 +203,7 @@ func (p *pipeline) unitsOf(ctx context.Context, c unified.Changed) ([]tree.Unit,
 		if c.Before == nil {
 			return nil, nil // who includes it changes as well
 		}
-		return p.includers(ctx, c.Name)
+		return p.users(ctx, c)
 	}
 	if c.After == nil {
 		return nil, p.refuse(refusal.Special, c.Name, "make its functions do nothing instead", "the diff removes the file, and code cannot be taken out of a running kernel")
@@ -222,7 +216,7 @@ func (p *pipeline) unitsOf(ctx context.Context, c unified.Changed) ([]tree.Unit,
 	if errors.As(err, &r) && r.Code == refusal.NotBuilt {
 		// A C file may be meant to be included by another one, as those of the
 		// scheduler are.
-		if by, includeErr := p.includers(ctx, c.Name); includeErr == nil && len(by) > 0 {
+		if by, includeErr := p.source.Includers(ctx, c.Name, mostUnits); includeErr == nil && len(by) > 0 {
 			return by, nil
 		}
 	}
@@ -274,12 +268,9 @@ func moved(changed []unified.Changed) compare.Moved {
 		}
 		files[name] = &changed[i]
 	}
-	return func(file string, line int) (int, bool) {
-		c, ok := files[file]
-		switch {
-		case !ok:
-			return line, true
-		case c == nil:
+	return func(file, function string, line int) (int, bool) {
+		c := files[file]
+		if c == nil || !lineMayBeOf(function, c.Before, line) {
 			return 0, false
 		}
 		return c.Moved(line)
@@ -297,7 +288,7 @@ func (one pair) objects() (pre, post *object.Object, err error) {
 
 // parts compares the units and takes what changed.
 func (p *pipeline) parts(s sorted, pairs []pair, changed []unified.Changed) ([]klp.Part, error) {
-	r := &resolver{pipeline: p}
+	r := &resolver{pipeline: p, touched: touched(changed)}
 	moved := moved(changed)
 	for _, one := range pairs {
 		pre, post, err := one.objects()
@@ -332,7 +323,11 @@ func (p *pipeline) parts(s sorted, pairs []pair, changed []unified.Changed) ([]k
 		if hidden := p.hidden(s); hidden != nil {
 			return nil, hidden
 		}
-		return nil, p.refuse(refusal.NoEffect, "", "there is nothing to patch", "the diff has no functional change: what it touches compiles to the same code")
+		name := ""
+		if all := append(slices.Clone(s.sources), s.headers...); len(all) == 1 {
+			name = all[0].Name
+		}
+		return nil, p.refuse(refusal.NoEffect, name, "there is nothing to patch", "the diff has no functional change: what it touches compiles to the same code")
 	}
 	parts, err := r.parts()
 	if err != nil {

@@ -5,6 +5,7 @@ package diff
 import (
 	"fmt"
 	"path"
+	"strings"
 
 	"github.com/switchyard-project/switchyard/harness/patch/compare"
 	"github.com/switchyard-project/switchyard/harness/patch/klp"
@@ -26,8 +27,9 @@ type taken struct {
 // means that the new code needs.
 type resolver struct {
 	*pipeline
-	im    *runpre.Image
-	units []taken
+	im      *runpre.Image
+	touched []string // functions of the source that the diff changes
+	units   []taken
 }
 
 // take selects what the patch carries of a unit that changed, and compares
@@ -52,6 +54,7 @@ func (r *resolver) take(one pair, pre, post *object.Object, d *compare.Differenc
 		if refusal.All(err) == nil {
 			return fmt.Errorf("%s: %w", one.Source, err)
 		}
+		d.Inlined(r.touched, refusal.All(err))
 		for _, f := range refusal.All(err) {
 			if f.File == "" || f.File == path.Base(one.Source) {
 				f.File = one.Source
@@ -261,7 +264,8 @@ func (r *resolver) list(u taken, part klp.Part) {
 			}
 			r.made.Functions = append(r.made.Functions, f)
 		case isData(s):
-			r.made.Data = append(r.made.Data, Data{Object: u.Object, Unit: u.Source, Name: s.Name, Size: s.Size})
+			name, _, _ := strings.Cut(s.Name, ".") // the compiler's number of a static local
+			r.made.Data = append(r.made.Data, Data{Object: u.Object, Unit: u.Source, Name: name, Size: s.Size})
 		}
 	}
 }

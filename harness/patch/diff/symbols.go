@@ -21,17 +21,3 @@ func isData(s *object.Symbol) bool {
 	return s.Type == elf.STT_OBJECT && s.Section.Flags&elf.SHF_WRITE != 0 && !strings.HasPrefix(s.Name, "__UNIQUE_ID") && !strings.HasPrefix(s.Name, "__SCK__") &&
 		(strings.HasPrefix(s.Section.Name, ".data") || strings.HasPrefix(s.Section.Name, ".bss"))
 }
-
-// calls are the symbols that a function's code refers to.
-func calls(s *object.Symbol) map[string]int {
-	all := map[string]int{}
-	if s.Section == nil {
-		return all
-	}
-	for _, r := range s.Section.Relocs {
-		if r.Offset >= s.Value && r.Offset < s.Value+s.Size && r.Symbol.Name != "" {
-			all[r.Symbol.Name]++
-		}
-	}
-	return all
-}

@@ -8,8 +8,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/switchyard-project/switchyard/harness/patch/object"
 )
 
 // sleepers are functions that some task of an ordinary system sleeps in for as
@@ -36,26 +34,30 @@ var sleepers = map[string]string{
 	"kernel_init": "init while it starts", "ret_from_fork": "every kernel thread", "kauditd_thread": "auditd's thread", "khugepaged": "khugepaged", "ksmd": "ksmd", "oom_reaper": "the OOM reaper",
 }
 
-// locking are functions that take or drop a lock, or begin or end a section
-// that a lock's other side relies on.
+// locking are the functions and macros that take or drop a lock, or begin or
+// end a section that a lock's other side relies on.
 //
-// Source: include/linux/{spinlock,rwlock,mutex,rwsem,rcupdate,srcu,percpu-rwsem}*.h
-// and net/sock.h; spin_lock() and its like are calls of _raw_spin_lock().
-var locking = regexp.MustCompile(`^_*(?:raw_(?:spin|read|write)_(?:un|try)?lock|(?:rt_|ww_)?mutex_(?:un|try)?lock|(?:percpu_)?(?:down|up)_(?:read|write)|s?rcu_read_(?:un)?lock|lock_sock|release_sock)`)
+// Source: include/linux/{spinlock,rwlock,mutex,rwsem,semaphore,rcupdate,srcu,
+// percpu-rwsem,cleanup}.h and net/sock.h.
+var locking = regexp.MustCompile(`^(?:raw_)?(?:spin|read|write)_(?:un|try)?lock(?:_\w+)?$|^(?:rt_|ww_)?mutex_(?:un|try)?lock(?:_\w+)?$|^(?:percpu_)?(?:down|up)_(?:read|write)(?:_\w+)?$|^(?:down|up)(?:_interruptible|_killable|_trylock)?$|^s?rcu_read_(?:un)?lock(?:_\w+)?$|^(?:lock|release)_sock(?:_\w+)?$|^(?:scoped_)?guard$`)
 
-// locks are those of a function's calls that are about locks.
-func locks(s *object.Symbol) map[string]int {
+// onceFlag is data that the kernel's macros make for a message or a lock
+// class; the author means none by it.
+var onceFlag = regexp.MustCompile(`^(?:__already_done|__warned|__print_once|__ret_warn_on|__key|__func__|__UNIQUE_ID|_rs|descriptor|__once_key|___done|___once_key)(?:[_.\d]|$)`)
+
+// locks are those words of a chunk that are about locks.
+func (c chunk) locks() map[string]int {
 	all := map[string]int{}
-	for name, n := range calls(s) {
-		if locking.MatchString(name) {
-			all[name] = n
+	for _, t := range c {
+		if locking.MatchString(t.text) {
+			all[t.text]++
 		}
 	}
 	return all
 }
 
 // warn says what is risky about a patch that is possible.
-func (p *pipeline) warn(s sorted, pairs []pair) {
+func (p *pipeline) warn(s sorted) {
 	warn := func(format string, args ...any) {
 		p.made.Warnings = append(p.made.Warnings, fmt.Sprintf(format, args...))
 	}
@@ -65,34 +67,37 @@ func (p *pipeline) warn(s sorted, pairs []pair) {
 			warn("%s() is on the stack of %s: the transition waits for each to leave it", f.Name, who)
 		}
 	}
-	byUnit := map[string]pair{}
-	for _, one := range pairs {
-		byUnit[one.Source+one.Object] = one
-	}
-	for _, f := range p.made.Functions {
-		one, ok := byUnit[f.Unit+f.Object]
-		if !ok {
-			continue
-		}
-		pre, post, err := one.objects()
-		if err != nil {
-			continue // it was readable a moment ago; the build itself fails if not
-		}
-		old, new := functionCalled(pre, f.Name), functionCalled(post, f.Name)
-		if old == nil || new == nil {
-			continue
-		}
-		if x, y := locks(old), locks(new); !maps.Equal(x, y) {
-			warn("%s() takes other locks than before (%s): until the transition is done, tasks with the old and with the new code run side by side", f.Name, lockChange(x, y))
-		}
-	}
 	for _, d := range p.made.Data {
+		if onceFlag.MatchString(d.Name) {
+			continue
+		}
 		warn("%s is new data: it begins at its initial value whenever the patch is loaded, and knows nothing of what was before", d.Name)
 	}
 	for _, c := range append(slices.Clone(s.sources), s.headers...) {
-		for _, ch := range changedChunks(c.Before, c.After) {
+		gone, come := changedSides(c.Before, c.After)
+		for _, old := range gone {
+			for _, new := range come {
+				name, _ := new.function()
+				if was, _ := old.function(); name == "" || was != name || strings.HasPrefix(name, "SYSCALL_DEFINE") && old.argument() != new.argument() {
+					continue
+				}
+				if x, y := old.locks(), new.locks(); !maps.Equal(x, y) {
+					if strings.HasPrefix(name, "SYSCALL_DEFINE") {
+						name = new.argument()
+					}
+					warn("%s() takes other locks than before (%s): until the transition is done, tasks with the old and with the new code run side by side", name, lockChange(x, y))
+				}
+			}
+		}
+		defined := map[string]int{}
+		for _, ch := range append(gone, come...) {
 			if len(ch) > 2 && ch[0].text == "#" && ch[1].text == "define" {
-				warn("%s: the meaning of %s changes: what the running kernel made by the old one stays as it is", c.Name, ch[2].text)
+				defined[ch[2].text]++
+			}
+		}
+		for name, n := range defined {
+			if n > 1 { // before and after
+				warn("%s: the meaning of %s changes: what the running kernel made by the old one stays as it is", c.Name, name)
 			}
 		}
 	}
@@ -100,16 +105,7 @@ func (p *pipeline) warn(s sorted, pairs []pair) {
 	p.made.Warnings = slices.Compact(p.made.Warnings)
 }
 
-func functionCalled(o *object.Object, name string) *object.Symbol {
-	for _, s := range o.Symbols {
-		if s.Name == name && isFunction(s) {
-			return s
-		}
-	}
-	return nil
-}
-
-// lockChange is "+_raw_read_lock, -mutex_lock".
+// lockChange is "+read_lock, -mutex_lock".
 func lockChange(old, new map[string]int) string {
 	var words []string
 	for name, n := range new {

@@ -28,6 +28,7 @@ func (b *builder) finish(o *object.Object) error {
 		return err
 	}
 	b.links.handOver(o)
+	dropLateCalls(o)
 	return b.judge(o)
 }
 

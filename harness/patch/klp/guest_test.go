@@ -15,6 +15,7 @@ import (
 	"github.com/switchyard-project/switchyard/harness/check"
 	"github.com/switchyard-project/switchyard/harness/patch/klp"
 	"github.com/switchyard-project/switchyard/harness/patch/object"
+	"github.com/switchyard-project/switchyard/harness/patch/refusal"
 	"github.com/switchyard-project/switchyard/kernels"
 )
 
@@ -64,7 +65,7 @@ func second(t testing.TB, k *kernels.Kit, path, target string) klp.Part {
 // before the patch and in one that comes after it, goes and comes again.
 func TestTarget(t *testing.T) {
 	harness.EachKernel(t, func(t *testing.T, k *kernels.Kit) {
-		vm := harness.Boot(t, k, harness.Commands(), harness.AllowReport("^WARNING: .*which"))
+		vm := harness.Boot(t, k, harness.Commands(), harness.AllowReport("^WARNING in which "))
 		target := vm.Build(t, "testdata/twin")
 		part := second(t, k, "testdata/second.c", target.Path)
 		path, err := klp.Build(t.Context(), deps(t), k, klp.Module{Name: "klp_twin", Parts: []klp.Part{part}})
@@ -80,7 +81,7 @@ func TestTarget(t *testing.T) {
 		// not wait for it.
 		vm.WriteFile(t, "/sys/module/switchyard_twin/parameters/twin_hold", "1")
 		sleeper := vm.Start(t, "/bbin/cat", twinFile)
-		vm.Eventually(t, "/sys/module/switchyard_twin/parameters/twin_hold", func(string) bool { return asleep(t, vm) })
+		vm.Eventually(t, "/sys/module/switchyard_twin/parameters/twin_hold", func(held string) bool { return held == "2" })
 		other := vm.Apply(t, "../../../cases/testdata/cmdline").Expect(t, check.Complete)
 		other.Revert(t).Expect(t, check.Complete)
 		other.Unload(t)
@@ -110,16 +111,6 @@ func TestTarget(t *testing.T) {
 		p.Revert(t).Expect(t, check.Complete)
 		p.Unload(t)
 	})
-}
-
-// asleep says whether a task sleeps in the new function.
-func asleep(t testing.TB, vm *harness.VM) bool {
-	for _, stack := range strings.Split(vm.Run(t, "/bbin/gosh", "-c", "cat /proc/[0-9]*/stack"), "\n") {
-		if strings.Contains(stack, "which+") && strings.Contains(stack, "klp_twin") {
-			return true
-		}
-	}
-	return false
 }
 
 // line is the number of the line that holds text.
@@ -194,5 +185,24 @@ func TestImage(t *testing.T) {
 		p.Revert(t).Expect(t, check.Complete)
 		require.Equal(t, old+"\n", vm.ReadFile(t, "/proc/cmdline"))
 		p.Unload(t)
+	})
+}
+
+// TestRefused are changes to a module that the kernel would look at before
+// the module need be there.
+func TestRefused(t *testing.T) {
+	harness.EachKernel(t, func(t *testing.T, k *kernels.Kit) {
+		for path, code := range map[string]refusal.Code{"testdata/key.c": refusal.StaticKey, "testdata/call.c": refusal.StaticCall} {
+			object := compile(t, k, path, "testdata/twin/twin.h")
+			_, err := klp.Build(t.Context(), deps(t), k, klp.Module{Name: "klp_refused", Parts: []klp.Part{{
+				Object: twin, Code: object, Symbols: unexported(t, k, object, twin),
+				Functions: []klp.Function{{Old: "which", New: "which"}},
+			}}})
+			var refused *refusal.Refusal
+			require.ErrorAs(t, err, &refused, path)
+			require.Equal(t, code, refused.Code, "%v", err)
+			require.Equal(t, "which", refused.Function, "%v", err)
+			require.Contains(t, err.Error(), twin)
+		}
 	})
 }

@@ -74,7 +74,7 @@ func runtimeDeclarations(all []runtimeConstant) string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "extern void *klp_poke(void *addr, const void *opcode, size_t len) __asm__(%q);\n", runtimeLink(poke))
 	for _, c := range all {
-		fmt.Fprintf(&s, "extern s32 klp_start_%s[] __asm__(%q), klp_stop_%[1]s[] __asm__(%q);\n", c.section, startMark(c.section), stopMark(c.section))
+		fmt.Fprintf(&s, "extern s32 klp_start_%s[] __asm__(%[2]q), klp_stop_%[1]s[] __asm__(%[3]q);\n", c.section, startMark(c.section), stopMark(c.section))
 		fmt.Fprintf(&s, "extern char klp_value_%s[] __asm__(%q);\n", c.section, runtimeLink(c.target.name))
 	}
 	s.WriteString("\nstatic void __init klp_set(s32 *start, s32 *stop, const void *value, size_t width)\n{\n" +

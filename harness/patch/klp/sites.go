@@ -86,3 +86,44 @@ func rewritten(o *object.Object) spans {
 	}
 	return all
 }
+
+// callSites is the table of calls that the kernel counts against a
+// processor's weakness, by redirecting each to a thunk of its callee.
+const (
+	callSites    = ".call_sites"
+	callSiteSize = 4 // bytes of an entry: an offset from itself
+)
+
+// dropLateCalls takes the calls whose callee comes with a module out of that
+// table: redirected before the callee is known, they would lead elsewhere, and
+// then not be as livepatch expects them. Not counted, they are calls as in a
+// module that was built without the table.
+func dropLateCalls(o *object.Object) {
+	late := map[*object.Section]map[uint64]bool{}
+	for _, t := range o.Tables {
+		if appliedWith(t) == VMLinux {
+			continue
+		}
+		if late[t.Target] == nil {
+			late[t.Target] = map[uint64]bool{}
+		}
+		for _, r := range t.Relocs {
+			late[t.Target][r.Offset] = true
+		}
+	}
+	s := o.Section(callSites)
+	if s == nil || len(late) == 0 {
+		return
+	}
+	const opcode = 1 // bytes of a call before its operand
+	var kept []object.Reloc
+	for _, r := range s.Relocs {
+		if late[r.Symbol.Section][r.Symbol.Value+uint64(r.Addend)+opcode] {
+			continue
+		}
+		r.Offset = uint64(len(kept)) * callSiteSize
+		kept = append(kept, r)
+	}
+	s.Relocs, s.Size = kept, uint64(len(kept))*callSiteSize
+	s.Data = make([]byte, s.Size)
+}

@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -92,7 +93,7 @@ func (t *Tree) compile(ctx context.Context, j Job, u Unit, overlay string) (Comp
 	argv := slices.Concat([]string{cc.CC}, cc.Flags, adapt(u.argv, j))
 	key := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s\n%s\n%q", t.id, root.Name, cc.Name, overlay, argv))
 	dir, err := t.deps.Store.Make(ctx, objectKind, hex.EncodeToString(key[:12]), func(ctx context.Context, dir string) error {
-		return t.run(ctx, root, cc, j, u, argv, dir)
+		return t.run(ctx, j, u, argv, dir)
 	})
 	if err != nil {
 		return Compiled{}, err
@@ -129,53 +130,96 @@ func adapt(argv []string, j Job) []string {
 	return append(out, "-fdiagnostics-color=never", "-o", insideOut+"/"+objectName)
 }
 
-// run runs the compiler and puts object and warnings into dir.
-func (t *Tree) run(ctx context.Context, root *toolroot.Root, cc *toolroot.Compiler, j Job, u Unit, argv []string, dir string) error {
+// run compiles a unit and puts object and warnings into dir.
+func (t *Tree) run(ctx context.Context, j Job, u Unit, argv []string, dir string) error {
+	text, err := t.cc(ctx, u, argv, j.Overlay, dir)
+	if err == nil {
+		return os.WriteFile(filepath.Join(dir, "warnings"), []byte(text), 0o644)
+	}
+	var exit *toolroot.ExitError
+	switch {
+	case !errors.As(err, &exit):
+		return err
+	case len(j.Overlay) == 0:
+		return fmt.Errorf("compile %s as kernel %s has it: %w\n%s", u.Source, t.Kit.Release, err, text)
+	}
+	return t.buildFailed(u, text, err)
+}
+
+// dependencies lists the files that a unit includes, from the top of the source.
+func (t *Tree) dependencies(ctx context.Context, u Unit) (files []string, err error) {
+	_, cc, err := t.tools(ctx)
+	if err != nil {
+		return nil, err
+	}
+	argv := slices.Concat([]string{cc.CC}, cc.Flags, adapt(u.argv, Job{AsBuilt: true}))
+	argv = slices.DeleteFunc(argv, func(a string) bool { return a == "-c" || a == "-g0" })
+	argv = append(argv[:len(argv)-2], "-M", "-MF", insideOut+"/deps")
+	dir, err := t.remember(ctx, fmt.Sprintf("%q", argv), func(ctx context.Context, dir string) error {
+		text, err := t.cc(ctx, u, argv, nil, dir)
+		if err != nil {
+			return fmt.Errorf("what %s of kernel %s includes: %w\n%s", u.Source, t.Kit.Release, err, text)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "deps"))
+	if err != nil {
+		return nil, err
+	}
+	for _, word := range strings.Fields(string(text)) {
+		if file, ok := strings.CutPrefix(word, insideSource+"/"); ok {
+			files = append(files, path.Clean(file))
+		}
+	}
+	return files, nil
+}
+
+// cc runs the compiler on an overlay of the source, in a build folder, with dir
+// to write to. It gives what the compiler said, with paths from the top.
+func (t *Tree) cc(ctx context.Context, u Unit, argv []string, overlay map[string][]byte, dir string) (said string, err error) {
+	root, cc, err := t.tools(ctx)
+	if err != nil {
+		return "", err
+	}
 	b, err := t.built()
 	if err != nil {
-		return err
+		return "", err
 	}
 	work, remove, err := t.deps.Store.Scratch("compile")
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer remove()
-	var log bytes.Buffer
-	job := toolroot.Job{Argv: argv, Env: cc.Env, Dir: insideBuild, Stdout: &log, Stderr: &log}
-	job.Mounts = append(append(b.mounts, cc.Mounts...),
-		toolroot.Bind{Host: t.dir, Inside: insideSource}, toolroot.Bind{Host: dir, Inside: insideOut, Writable: true})
-	if b.whole {
-		job.Mounts = append(job.Mounts, toolroot.Bind{Host: b.host, Inside: insideBuild})
-	} else {
-		folder := filepath.Join(work, "build")
+	folder := b.host
+	if !b.whole {
+		folder = filepath.Join(work, "build")
 		if err := b.arrange(folder); err != nil {
-			return err
+			return "", err
 		}
 		if u.generated != "" {
 			if err := copyFolder(u.generated, folder); err != nil {
-				return err
+				return "", err
 			}
 		}
-		job.Mounts = append(job.Mounts, toolroot.Bind{Host: folder, Inside: insideBuild})
 	}
-	changed, err := t.overlay(j.Overlay, filepath.Join(work, "overlay"))
+	changed, err := t.overlay(overlay, filepath.Join(work, "overlay"))
 	if err != nil {
-		return err
+		return "", err
 	}
-	job.Mounts = append(job.Mounts, changed...)
-	runErr := root.Run(ctx, job)
-	text := strings.ReplaceAll(log.String(), insideSource+"/", "")
-	switch {
-	case runErr == nil:
-		return os.WriteFile(filepath.Join(dir, "warnings"), []byte(text), 0o644)
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
+	var log bytes.Buffer
+	err = root.Run(ctx, toolroot.Job{
+		Argv: argv, Env: cc.Env, Dir: insideBuild, Stdout: &log, Stderr: &log,
+		Mounts: slices.Concat(b.mounts, cc.Mounts, []toolroot.Bind{
+			{Host: t.dir, Inside: insideSource}, {Host: folder, Inside: insideBuild}, {Host: dir, Inside: insideOut, Writable: true},
+		}, changed),
+	})
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
 	}
-	var exit *toolroot.ExitError
-	if !errors.As(runErr, &exit) {
-		return runErr
-	}
-	return t.buildFailed(u, text, runErr)
+	return strings.ReplaceAll(log.String(), insideSource+"/", ""), err
 }
 
 var compilerError = regexp.MustCompile(`(?m)^([^\s:]+):(\d+):(?:\d+:)? (?:fatal )?error: (.*)$`)

@@ -11,8 +11,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/switchyard-project/switchyard/harness/patch/refusal"
@@ -111,14 +111,14 @@ func (t *Tree) unpack(ctx context.Context, dir string) error {
 		return err
 	}
 	return t.deps.Archive.Fetch(ctx, "source of kernel "+t.Kit.Release, []debian.Package{pkg}, func(_ debian.Package, file string) error {
-		data, suffix, size, closeData, err := debian.Data(file)
+		data, err := debian.OpenData(file)
 		if err != nil {
 			return err
 		}
-		defer closeData()
-		outer, ok := unpackers[suffix]
+		defer data.Close()
+		outer, ok := unpackers[data.Suffix]
 		if !ok {
-			return fmt.Errorf("data packed as %q is not known here", suffix)
+			return fmt.Errorf("data packed as %q is not known here", data.Suffix)
 		}
 		top := pkg.Name // linux-source-6.1, and the folder in the inner archive too
 		var exclude []string
@@ -133,7 +133,7 @@ func (t *Tree) unpack(ctx context.Context, dir string) error {
 		err = root.Run(ctx, toolroot.Job{
 			Argv:   []string{"bash", "-c", script},
 			Mounts: []toolroot.Bind{{Host: dir, Inside: "/out", Writable: true}},
-			Stdin:  &counter{r: data, told: func(n int64) { t.tell(n, size) }}, Stdout: &said, Stderr: &said,
+			Stdin:  &counter{r: data, told: func(n int64) { t.tell(n, data.Size) }}, Stdout: &said, Stderr: &said,
 		})
 		if err != nil {
 			return fmt.Errorf("unpack: %w: %s", err, strings.TrimSpace(said.String()))
@@ -177,11 +177,12 @@ func (t *Tree) notUnpacked(name string) error {
 			}
 		}
 	}
-	if first, _, _ := strings.Cut(name, "/"); t.Kit.SourceDir == "" {
-		for _, p := range never {
-			if ok, _ := path.Match(p, name); (ok || first == p) && !strings.Contains(p, "tools") {
-				return &refusal.Refusal{Code: refusal.NotCode, File: name, Release: t.Kit.Release, Text: "nothing of an x86 kernel is built from it", Advice: "leave the file out of the diff"}
-			}
+	folders := strings.SplitN(name, "/", 3)
+	foreign := folders[0] == "arch" && len(folders) > 2 && folders[1] != "x86"
+	if t.Kit.SourceDir == "" && (foreign || slices.Contains(never, folders[0])) {
+		return &refusal.Refusal{
+			Code: refusal.NotCode, File: name, Release: t.Kit.Release,
+			Text: "nothing of an x86 kernel is built from it", Advice: "leave the file out of the diff",
 		}
 	}
 	return nil

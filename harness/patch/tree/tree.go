@@ -93,6 +93,10 @@ func (t *Tree) lacking(why string, err error) error {
 	}
 }
 
+// ID names kernel and source: what was made of a diff for one tree is right for
+// every tree of that ID, and for no other.
+func (t *Tree) ID() string { return t.id }
+
 // Read gives a file of the source; name is its path from the top, with
 // slashes. Errors: fs.ErrNotExist; *refusal.Refusal for a file in a folder that
 // this kernel's configuration leaves out whole.

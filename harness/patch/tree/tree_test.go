@@ -5,7 +5,10 @@ package tree_test
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -30,8 +33,15 @@ func deps(t testing.TB) tree.Deps {
 	require.NoError(t, err)
 	archive, err := debian.NewArchive(st, nil)
 	require.NoError(t, err)
+	var once sync.Mutex
+	var root *toolroot.Root
 	return tree.Deps{Store: st, Archive: archive, Root: func(ctx context.Context) (*toolroot.Root, error) {
-		return toolroot.Open(ctx, st, archive)
+		once.Lock()
+		defer once.Unlock()
+		if root == nil {
+			root, err = toolroot.Open(ctx, st, archive)
+		}
+		return root, err
 	}}
 }
 
@@ -64,4 +74,32 @@ func open(t testing.TB, kit *kernels.Kit) *tree.Tree {
 func notBuilt(err error) bool {
 	var r *refusal.Refusal
 	return errors.As(err, &r) && r.Code == refusal.NotBuilt
+}
+
+// scratchStore is an empty cache with the sources of another one.
+func scratchStore(t testing.TB, from *store.Store) *store.Store {
+	t.Helper()
+	st, err := store.Open(t.TempDir())
+	require.NoError(t, err)
+	require.NoError(t, os.Symlink(filepath.Join(from.Dir, "linux-source"), filepath.Join(st.Dir, "linux-source")))
+	return st
+}
+
+// TestRead is about names of files.
+func TestRead(t *testing.T) {
+	tr := open(t, kits(t)[0])
+	text, err := tr.Read("fs/proc/cmdline.c")
+	require.NoError(t, err)
+	require.Contains(t, string(text), "cmdline_proc_show")
+	for _, name := range []string{"fs/proc/none.c", "/etc/passwd", "../" + filepath.Base(tr.Kit.Dir) + "/config", "fs/../../x"} {
+		_, err := tr.Read(name)
+		require.ErrorIs(t, err, fs.ErrNotExist, name)
+	}
+	dir, err := tr.Extract(t.Context(), "tools/testing/selftests/livepatch")
+	require.NoError(t, err)
+	scripts, err := filepath.Glob(filepath.Join(dir, "test-*.sh"))
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, len(scripts), 4)
+	_, err = tr.Extract(t.Context(), "tools/testing/selftests/none")
+	require.ErrorIs(t, err, fs.ErrNotExist)
 }

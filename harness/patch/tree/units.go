@@ -4,8 +4,9 @@ package tree
 
 import (
 	"context"
-	"fmt"
+	"os"
 	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -32,33 +33,114 @@ func (t *Tree) Units(ctx context.Context, source string) ([]Unit, error) {
 	if _, err := t.Path(source); err != nil {
 		return nil, err
 	}
-	units, log, err := t.own(ctx, []string{source})
+	if r := t.elsewhere(source); r != nil {
+		return nil, r
+	}
+	beside, err := t.beside(source)
 	if err != nil {
 		return nil, err
 	}
-	if len(units) > 0 {
-		return units, nil
+	units, err := t.own(ctx, append([]string{source}, beside...))
+	if err != nil || len(units) > 0 {
+		return units, err
 	}
-	return nil, t.notBuilt(source, log)
+	why := t.notBuilt(source)
+	if why.named {
+		return nil, why.refusal
+	}
+	// A file that no Makefile knows may be a part of one in another folder.
+	if units, err = t.Includers(ctx, source, mostParts); err != nil || len(units) > 0 {
+		return units, err
+	}
+	return nil, why.refusal
 }
 
-// own gives the units that source files themselves are made into.
-func (t *Tree) own(ctx context.Context, sources []string) ([]Unit, string, error) {
-	commands, generated, log, err := t.commands(ctx, sources)
-	if err != nil {
-		return nil, "", err
+// elsewheres are the folders with code that is not a running kernel's, and the
+// files in them that are. The longest that fits counts.
+var elsewheres = []struct {
+	in   string
+	code refusal.Code // "" for code of the kernel
+	text string
+}{
+	{"arch/x86/entry/vdso/", refusal.VDSO, "it runs in user space, as a part of every process"},
+	{"arch/x86/entry/vdso/vma.c", "", ""},
+	{"arch/x86/entry/vdso/extable.c", "", ""},
+	{"arch/x86/boot/", refusal.InitExit, "it runs before the kernel does, and never again"},
+	{"arch/x86/realmode/rm/", refusal.InitExit, "it runs before the kernel does on each CPU"},
+	{"drivers/firmware/efi/libstub/", refusal.InitExit, "it runs before the kernel does, and never again"},
+	{"arch/x86/purgatory/", refusal.NotCode, "it runs between two kernels"},
+	{"arch/x86/tools/", refusal.NotCode, "it is a tool of the build"},
+	{"scripts/", refusal.NotCode, "it is a tool of the build"},
+	{"tools/", refusal.NotCode, "it is a program of user space"},
+	{"usr/", refusal.NotCode, "it is a program of user space"},
+}
+
+// elsewhere refuses files that no part of a running kernel is made of.
+func (t *Tree) elsewhere(source string) error {
+	r := &refusal.Refusal{File: source, Release: t.Kit.Release, Advice: "leave the file out of the diff"}
+	longest := 0
+	for _, e := range elsewheres {
+		if strings.HasPrefix(source, e.in) && len(e.in) > longest {
+			longest, r.Code, r.Text = len(e.in), e.code, e.text
+		}
 	}
-	var units []Unit
+	switch ext := path.Ext(source); {
+	case r.Code != "":
+		return r
+	case ext == ".S" || ext == ".s":
+		r.Code, r.Text = refusal.Assembly, "it is assembly, which has no functions that could be compared and hooked"
+		return r
+	case ext != ".c":
+		r.Code, r.Text = refusal.NotCode, "no object is made of it"
+		return r
+	}
+	return nil
+}
+
+// mostParts is how many units one .c file is at most included in.
+const mostParts = 50
+
+// beside gives the .c files of a source's folder that include it: kernel/sched
+// has such, and compat_binfmt_elf.c is one.
+func (t *Tree) beside(source string) (files []string, err error) {
+	folder := path.Dir(source)
+	entries, err := os.ReadDir(filepath.Join(t.dir, folder))
+	if err != nil {
+		return nil, nil // a new folder
+	}
+	for _, e := range entries {
+		name := path.Join(folder, e.Name())
+		if path.Ext(name) != ".c" || name == source {
+			continue
+		}
+		text, err := t.Read(name)
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(included(text), func(n string) bool { return path.Join(folder, n) == source }) {
+			files = append(files, name)
+		}
+	}
+	return files, nil
+}
+
+// own gives the units that source files themselves are made into, in the order
+// of sources.
+func (t *Tree) own(ctx context.Context, sources []string) (units []Unit, err error) {
+	commands, generated, err := t.commands(ctx, sources)
+	if err != nil {
+		return nil, err
+	}
 	for _, source := range sources {
-		c, ok := commands[strings.TrimSuffix(source, path.Ext(source))+".o"]
-		if !ok {
+		c, ok := commands[objectOf(source)]
+		if !ok || !slices.ContainsFunc(c.Argv, func(a string) bool { return a == insideSource+"/"+source }) {
 			continue
 		}
 		for _, object := range objectsOf(c.Argv) {
 			units = append(units, Unit{Source: source, Object: object, Out: c.Out, argv: c.Argv, generated: generated})
 		}
 	}
-	return units, log, nil
+	return units, nil
 }
 
 var modName = regexp.MustCompile(`^-DKBUILD_MOD(NAME|FILE)="?([^"]*)"?$`)
@@ -88,12 +170,4 @@ func objectsOf(argv []string) []string {
 		return files
 	}
 	return []string{name}
-}
-
-// notBuilt says why no object of the kernel is made of a file.
-func (t *Tree) notBuilt(source, log string) error {
-	return &refusal.Refusal{
-		Code: refusal.NotBuilt, File: source, Release: t.Kit.Release,
-		Text: fmt.Sprintf("nothing of this kernel is built from it"), Advice: "leave the file out of the diff, or choose a kernel that has it",
-	}
 }

@@ -7,6 +7,12 @@
  */
 #undef MODULE
 #include <linux/kernel.h>
+#if __has_include(<asm/runtime-const.h>)
+#include <asm/runtime-const.h>
+#define BEYOND fault((int __user *)0x00ff000000000000)
+#else
+#define BEYOND 1
+#endif
 #include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <linux/uaccess.h>
@@ -38,6 +44,6 @@ static int __used cmdline_proc_show(struct seq_file *m, void *v)
 	trace_task_rename(current, "switchyard");
 	seq_printf(m, "%s new %d key %d fault %d beyond %d\n", saved_command_line, ++calls,
 		   static_branch_likely(&vm_numa_stat_key) ? 1 : 0, fault((int __user *)8),
-		   fault((int __user *)0x00ff000000000000));
+		   BEYOND);
 	return 0;
 }
