@@ -30,6 +30,9 @@ type flow struct {
 	image   []byte
 	i, j    int // where both sides are
 	r       int // next relocation
+	// since is where a run of the object's padding began that the image has no
+	// counterpart of: it may be the instruction that differs.
+	since int
 	at      map[int]span
 	jumps   []jump
 	refs    []reference
@@ -52,7 +55,7 @@ func (m *matcher) align(f *function, address uint64) ([]reference, map[int]span,
 		s.last = w.j
 		w.at[w.i] = s
 		if why := w.step(); why != "" {
-			return nil, nil, &mismatch{uint64(w.i), why}
+			return nil, nil, &mismatch{uint64(w.since), why}
 		}
 	}
 	w.at[w.i] = span{w.j, w.j}
@@ -104,12 +107,14 @@ func (w *flow) step() string {
 		return ""
 	case isNop(b):
 		w.j += len(b)
+		w.since = w.i
 		return ""
 	default:
 		return fmt.Sprintf("the kernel has %s there, the source compiles to %s", show(b), show(a))
 	}
 	w.i += len(a)
 	w.j += len(b)
+	w.since = w.i
 	return ""
 }
 
@@ -117,7 +122,11 @@ func (w *flow) step() string {
 func (w *flow) branch(mine, its instruction, relocs []object.Reloc) string {
 	into := w.j + its.length + its.displacement
 	if len(relocs) == 0 {
-		w.jumps = append(w.jumps, jump{w.i, w.i + mine.length + mine.displacement, into})
+		to := w.i + mine.length + mine.displacement
+		if to < 0 || to >= len(w.f.code) {
+			return fmt.Sprintf("it leads out of the function, to %#x", to)
+		}
+		w.jumps = append(w.jumps, jump{w.i, to, into})
 		return ""
 	}
 	r := &relocs[0]

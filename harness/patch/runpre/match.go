@@ -218,9 +218,14 @@ func (m *matcher) settle(functions []*function, open map[int][]candidate, report
 			break
 		}
 	}
+	other := m.otherConstants()
 	for i, f := range functions {
 		if r := &report.Functions[i]; r.OK {
-			if different := m.strays(m.found[f.symbol]); different != nil {
+			different := m.strays(m.found[f.symbol])
+			if different == nil {
+				different = refersToOther(m.found[f.symbol], other)
+			}
+			if different != nil {
 				r.OK, r.Offset, r.Why = false, different.offset, different.why
 			}
 		} else if f.symbol.Bind == elf.STB_WEAK && len(open[i]) == 0 {

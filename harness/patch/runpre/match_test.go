@@ -123,6 +123,12 @@ func TestMatch(t *testing.T) {
 			want: map[string]string{"f": `it refers to the string "one", the source has "two"`},
 		},
 		{
+			name:   "another table",
+			kernel: files{"a.c": "static const int t[4] = {1, 2, 3, 4}; int f(int x) { return t[x]; } int h(int x) { return x; }"},
+			pre:    "static const int t[4] = {1, 2, 7, 4}; int f(int x) { return t[x]; } int h(int x) { return x; }",
+			want:   map[string]string{"f": "which differ: at +0x8 the kernel has 03", "h": ""},
+		},
+		{
 			name:   "jumps to neighbours",
 			flags:  "-foptimize-sibling-calls",
 			kernel: files{"a.c": "int p(int); __attribute__((noipa)) static int n(int x) { return p(x) + 1; } int f(int x) { if (x > 3) return n(x); while (x) x -= p(x); return p(1); }"},
