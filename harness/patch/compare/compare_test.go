@@ -60,6 +60,11 @@ func TestCompare(t *testing.T) {
 		post:      "int f(void) { static int count; return ++count; } int g(void) { static int count; return ++count + random(); } int h(void) { static int count; return ++count; }",
 		functions: m{"g": Changed},
 	}, {
+		name:      "one static local becomes two",
+		pre:       "static inline int h(void) { static int n; return ++n; } int f(void) { return h(); } int g(void) { return h(); }",
+		post:      "static inline int h(void) { static int n; return ++n; } static inline int k(void) { static int n; return ++n; } int f(void) { return h(); } int g(void) { return k(); }",
+		functions: m{"g": Changed}, data: m{"n": New},
+	}, {
 		name:      "an inlined helper",
 		pre:       "static int help(int a) { return a * 3; } int f(int a) { return help(a); } int g(int a) { return a; }",
 		post:      "static int help(int a) { return a * 5; } int f(int a) { return help(a); } int g(int a) { return a; }",
