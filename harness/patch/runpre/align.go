@@ -33,9 +33,9 @@ type flow struct {
 	// since is where a run of the object's padding began that the image has no
 	// counterpart of: it may be the instruction that differs.
 	since int
-	at      map[int]span
-	jumps   []jump
-	refs    []reference
+	at    map[int]span
+	jumps []jump
+	refs  []reference
 }
 
 // jump says that the instruction at offset from leads to offset to of the
