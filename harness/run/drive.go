@@ -10,6 +10,7 @@ import (
 	"sort"
 
 	"github.com/switchyard-project/switchyard/harness/load"
+	"github.com/switchyard-project/switchyard/harness/observe"
 	"github.com/switchyard-project/switchyard/harness/patch"
 )
 
@@ -51,7 +52,7 @@ func (x *execution) drive(ctx context.Context) error {
 	if err := x.step(stepRevert, func() error { return x.revertAll(ctx) }); err != nil {
 		return err
 	}
-	if x.evidence.Refusal == "" && x.allDone() {
+	if !x.refused && x.allDone() {
 		if err := x.step(stepUnload, func() error { return x.unloadAll(ctx) }); err != nil {
 			return err
 		}
@@ -70,11 +71,12 @@ func (x *execution) applyAll(ctx context.Context) error {
 		a, err := x.guest.Apply(ctx, m, x.StallAfter)
 		var refused *Refused
 		if errors.As(err, &refused) {
-			x.evidence.Refusal = refused.Error()
+			x.refuse(refused)
 			return nil
 		}
 		if a != nil {
 			x.applied = append(x.applied, &transition{module: m, apply: a})
+			x.noteFollowed(a)
 		}
 		if err != nil {
 			return err
@@ -100,6 +102,7 @@ func (x *execution) revertAll(ctx context.Context) error {
 		a, err := x.guest.Disable(ctx, t.module, x.StallAfter)
 		if a != nil {
 			t.revert = a
+			x.noteFollowed(a)
 		}
 		if err != nil {
 			return err
@@ -122,7 +125,7 @@ func (x *execution) unloadAll(ctx context.Context) error {
 			if _, died := x.death(err); died {
 				return err
 			}
-			x.evidence.Leaks = append(x.evidence.Leaks, fmt.Sprintf("module %s (%v)", t.module.Name, err))
+			x.find(observe.FoundLeak, "module %s (%v)", t.module.Name, err)
 		}
 	}
 	after, err := x.moduleReferences(ctx)
@@ -144,18 +147,28 @@ func (x *execution) unloadAll(ctx context.Context) error {
 // leaked notes what is there after the last unload and was not before:
 // modules with their references, and livepatches.
 func (x *execution) leaked(after map[string]int, livepatches []string) {
+	var leaks []string
 	for name, refs := range after {
 		switch was, known := x.before[name]; {
 		case !known && !x.named(name):
-			x.evidence.Leaks = append(x.evidence.Leaks, "module "+name)
+			leaks = append(leaks, "module "+name)
 		case known && refs > was:
-			x.evidence.Leaks = append(x.evidence.Leaks, fmt.Sprintf("%d references to module %s", refs-was, name))
+			leaks = append(leaks, fmt.Sprintf("%d references to module %s", refs-was, name))
 		}
 	}
 	for _, name := range livepatches {
-		x.evidence.Leaks = append(x.evidence.Leaks, "livepatch "+name)
+		leaks = append(leaks, "livepatch "+name)
 	}
-	sort.Strings(x.evidence.Leaks)
+	sort.Strings(leaks)
+	for _, l := range leaks {
+		x.find(observe.FoundLeak, "%s", l)
+	}
+}
+
+// refuse notes that the kernel did not take a patch.
+func (x *execution) refuse(r *Refused) {
+	x.refused = true
+	x.find(observe.FoundRefusal, "%s", r.Error())
 }
 
 // named says whether name is one of the patches, whose leak is told already.
@@ -183,7 +196,7 @@ func (x *execution) probe(ctx context.Context, sources []*patch.Source, when str
 				if _, died := x.death(x.guest.orDeath(err)); died {
 					return x.guest.orDeath(err)
 				}
-				x.evidence.WrongProbes = append(x.evidence.WrongProbes, fmt.Sprintf("%s: %s cannot be read: %v", when, p.Read, err))
+				x.find(observe.FoundProbe, "%s: %s cannot be read: %v", when, p.Read, err)
 				continue
 			}
 			x.judgeProbe(p, when, string(text), right)
@@ -194,7 +207,7 @@ func (x *execution) probe(ctx context.Context, sources []*patch.Source, when str
 
 func (x *execution) judgeProbe(p patch.Probe, when, text string, right func(patch.Probe, string) bool) {
 	if !right(p, text) {
-		x.evidence.WrongProbes = append(x.evidence.WrongProbes, fmt.Sprintf("%s, %s says %q", when, p.Read, clip(text)))
+		x.find(observe.FoundProbe, "%s, %s says %q", when, p.Read, clip(text))
 	}
 }
 

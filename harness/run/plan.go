@@ -13,10 +13,10 @@ import (
 
 	"github.com/switchyard-project/switchyard/harness/check"
 	"github.com/switchyard-project/switchyard/harness/load"
+	"github.com/switchyard-project/switchyard/harness/observe"
 	"github.com/switchyard-project/switchyard/harness/patch"
 	"github.com/switchyard-project/switchyard/harness/report"
 	"github.com/switchyard-project/switchyard/kernels"
-	"github.com/switchyard-project/switchyard/kernels/store"
 )
 
 // Plan is one patch (or several, stacked in order) on one kernel once.
@@ -58,18 +58,18 @@ const (
 // execution is a plan while it is carried out.
 type execution struct {
 	*Plan
-	yard     *Yard
-	kit      *kernels.Kit
-	with     []*patch.Module
-	modules  []*patch.Module // of Patches
-	guest    *Guest
-	loads    []runningLoad
-	evidence check.Evidence
-	result   report.Run
-	applied  []*transition
-	before   map[string]int // modules and their references before the first patch
-	stall    *stall         // the first one, if Futures are to be tried
-	wake     *patch.Module  // of future "wake"
+	yard    *Yard
+	kit     *kernels.Kit
+	with    []*patch.Module
+	modules []*patch.Module // of Patches
+	guest   *Guest
+	loads   []runningLoad
+	journal *observe.Log // of the run's own
+	refused bool         // a patch was
+	applied []*transition
+	before  map[string]int // modules and their references before the first patch
+	stall   *stall         // the first one, if Futures are to be tried
+	wake    *patch.Module  // of future "wake"
 }
 
 // transition is one patch of the stack and both its ways.
@@ -86,11 +86,11 @@ func (y *Yard) Run(ctx context.Context, p Plan) (report.Run, error) {
 		p.Expected = check.VerdictComplete
 	}
 	x := &execution{Plan: &p, yard: y}
-	began := time.Now()
-	err := x.run(ctx)
-	x.result.ElapsedNS = int64(time.Since(began))
-	x.fillResult()
-	return x.result, store.DiskFull(err, p.Dir)
+	err := x.open()
+	if err == nil {
+		err = x.run(ctx)
+	}
+	return x.close(err)
 }
 
 func (x *execution) run(ctx context.Context) error {
@@ -104,6 +104,7 @@ func (x *execution) run(ctx context.Context) error {
 		return err
 	})
 	if err == nil {
+		x.noteMachine()
 		err = x.drive(ctx)
 		err = errors.Join(err, x.step(stepPowerOff, func() error { return x.guest.Close(ctx) }))
 		_ = x.tryFutures(ctx) // the run's own end is told below
@@ -144,6 +145,7 @@ func (x *execution) prepare(ctx context.Context) error {
 			}
 			x.modules = append(x.modules, m)
 		}
+		x.noteIdentity()
 		return x.prepareFutures(ctx)
 	})
 }
@@ -163,13 +165,13 @@ func (x *execution) step(name string, do func() error) error {
 	if x.Step != nil {
 		x.Step(name)
 	}
-	began := time.Now()
+	x.note(observe.Event{Kind: observe.KindStep, Step: &observe.Step{Name: name, Edge: "begin"}})
 	err := do()
-	s := report.Step{Name: name, WallNS: int64(time.Since(began))}
+	end := &observe.Step{Name: name, Edge: "end"}
 	if err != nil {
-		s.Error = err.Error()
+		end.Error = err.Error()
 	}
-	x.result.Steps = append(x.result.Steps, s)
+	x.note(observe.Event{Kind: observe.KindStep, Step: end})
 	return err
 }
 

@@ -4,8 +4,10 @@ package run
 
 import (
 	"context"
+	"encoding/json"
 	"sync"
 
+	"github.com/digitalocean/go-qemu/qmp"
 	"golang.org/x/sys/unix"
 
 	"github.com/switchyard-project/switchyard/harness/observe"
@@ -28,9 +30,10 @@ func newRecorder(log *observe.Log) *recorder {
 }
 
 func (r *recorder) add(e observe.Event) error {
-	err := r.log.Append(e)
+	// Both in one order: a mark is a place in the file as well.
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	err := r.log.Append(e)
 	if err != nil && r.err == nil {
 		r.err = err
 	}
@@ -56,6 +59,15 @@ func (r *recorder) action(name, detail, edge string, err error) {
 		a.Error = err.Error()
 	}
 	_ = r.add(observe.Event{Clock: observe.Host, T: hostMonotonic(), Kind: observe.KindAction, Action: a})
+}
+
+// heardQEMU records an event of QEMU's.
+func (r *recorder) heardQEMU(e qmp.Event) { _ = r.add(qemuEvent(e)) }
+
+// qemuEvent is e as it goes into a log.
+func qemuEvent(e qmp.Event) observe.Event {
+	raw, _ := json.Marshal(e) // it was JSON before
+	return observe.Event{Clock: observe.Host, T: hostMonotonic(), Kind: observe.KindQMP, Raw: raw}
 }
 
 // forgetGuest drops what the guest has told so far, but that it is watched: it

@@ -75,11 +75,11 @@ func (x *execution) again(ctx context.Context, seed int64, repro string) (report
 		plan.Repro = repro
 	}
 	one := &execution{Plan: &plan, yard: x.yard, kit: x.kit, with: x.with, modules: x.modules}
-	began := hostMonotonic()
-	err := one.rehearse(ctx, seed, one.forkMailbox)
-	one.result.ElapsedNS = hostMonotonic() - began
-	one.fillResult()
-	return one.result, err
+	err := one.open()
+	if err == nil {
+		err = one.rehearse(ctx, seed, one.forkMailbox)
+	}
+	return one.close(err)
 }
 
 // search is a search while it goes on.
