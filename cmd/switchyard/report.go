@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -17,14 +18,60 @@ import (
 
 func reportCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "report",
-		Short:   "What to do with reports",
-		Example: "  switchyard report merge artifacts/ -o report.json -junit junit.xml -summary summary.md",
-		Args:    noArguments,
-		RunE:    func(cmd *cobra.Command, args []string) error { return cmd.Help() },
+		Use:   "report DIR",
+		Short: "Make the reports of a run from its logs again, or merge reports",
+		Long: `Compute the reports of a run from the logs in its artifacts folder, print the
+text one, and write all of them there: report.json, report.txt, report.html,
+junit.xml, and for each kernel a trace.json that ui.perfetto.dev opens. They are
+what the run wrote itself, to the byte; of a run that was killed they tell what
+it had seen, and where it was cut off.
+The exit status is 1 if anything in them is not as expected.`,
+		Example: `  switchyard report artifacts/
+  switchyard report artifacts/ -o elsewhere/
+  switchyard report merge artifacts/ -o report.json -junit junit.xml -summary summary.md`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil // help
+			}
+			return oneArgument("the artifacts folder of a run")(cmd, args)
+		},
 	}
+	var f againFlags
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		return f.run(cmd, args[0])
+	}
+	cmd.Flags().StringVarP(&f.out, "output", "o", "", "folder for the reports (default: the artifacts folder)")
+	cmd.Flags().StringVar(&f.format, "format", "text", "what to print: text or json")
 	cmd.AddCommand(reportMergeCommand())
 	return cmd
+}
+
+// againFlags are the flags of `switchyard report DIR`.
+type againFlags struct{ out, format string }
+
+func (f *againFlags) run(cmd *cobra.Command, dir string) error {
+	if f.format != "text" && f.format != "json" {
+		return usageError{fmt.Errorf("-format %s: must be text or json", f.format)}
+	}
+	r, err := report.FromFolder(dir)
+	if err != nil {
+		return err
+	}
+	if err := r.SaveAll(cmp.Or(f.out, dir)); err != nil {
+		return err
+	}
+	if f.format == "json" {
+		err = r.WriteJSON(cmd.OutOrStdout())
+	} else {
+		r.WriteText(cmd.OutOrStdout())
+	}
+	if err == nil && !r.AsExpected() {
+		err = errUnexpected
+	}
+	return err
 }
 
 // mergeFlags are the flags of `switchyard report merge`.

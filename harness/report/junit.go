@@ -87,7 +87,10 @@ func (m Merged) runSuite() junit.Testsuite {
 }
 
 func (r Run) verdict() string {
-	if r.Verdict == "" {
+	switch {
+	case r.CutOff != "":
+		return "cut off"
+	case r.Verdict == "":
 		return "no verdict"
 	}
 	return r.Verdict

@@ -280,7 +280,7 @@ func (g *Guest) sampleOffset(ctx context.Context) error {
 func (g *Guest) recordDeath() {
 	defer g.done.Done()
 	err := g.Machine.Wait()
-	_ = g.rec.add(observe.Event{Clock: observe.Host, T: hostMonotonic(), Kind: observe.KindDeath, Death: causeOfDeath(err)})
+	_ = g.rec.add(observe.Event{Clock: observe.Host, T: observe.Monotonic(), Kind: observe.KindDeath, Death: causeOfDeath(err)})
 	close(g.died)
 }
 

@@ -42,7 +42,7 @@ func (x *execution) note(e observe.Event) {
 	if x.journal == nil {
 		return
 	}
-	e.Clock, e.T = observe.Host, hostMonotonic()
+	e.Clock, e.T = observe.Host, observe.Monotonic()
 	_ = x.journal.Append(e)
 }
 

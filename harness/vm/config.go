@@ -105,7 +105,7 @@ type Config struct {
 	Generation bool
 	// Heard is told of each of QEMU's events, in their order, before Done is
 	// closed; it must not wait for anything. It may be nil.
-	Heard func(qmp.Event)
+	Heard func(qmp.Event) `json:"-"`
 
 	incoming *Snapshot // see Ready
 }
