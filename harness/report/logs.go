@@ -83,11 +83,11 @@ type way struct {
 	blockers []observe.Blocker
 }
 
-func (w *way) report() *Phase {
+func (w *way) report(patched []Function) *Phase {
 	if w == nil {
 		return nil
 	}
-	return phaseOf(w.phase, w.blockers)
+	return phaseOf(w.phase, w.blockers, patched)
 }
 
 func (h *history) take(e observe.Event) error {
@@ -247,12 +247,13 @@ func (h *history) fillTransitions() {
 	r := &h.run
 	var first *observe.Phase
 	var until int64
+	patched := r.Patch.Functions
 	for i, f := range h.applied {
 		if i == len(h.applied)-1 {
-			r.Transition.Apply, r.Transition.Revert = f.apply.report(), f.revert.report()
+			r.Transition.Apply, r.Transition.Revert = f.apply.report(patched), f.revert.report(patched)
 		}
 		if len(h.applied) > 1 {
-			r.Stack = append(r.Stack, Stacked{Name: f.patch, Apply: f.apply.report(), Revert: f.revert.report()})
+			r.Stack = append(r.Stack, Stacked{Name: f.patch, Apply: f.apply.report(patched), Revert: f.revert.report(patched)})
 		}
 		for _, w := range []*way{f.apply, f.revert} {
 			if w != nil {

@@ -15,9 +15,10 @@ type pagePhase struct {
 	Path, Title string
 	Rows        []row
 	Curve       template.HTML
-	Lanes       []pageLane
-	Omitted     int  // how many there are in all, if not all are shown
-	Open        bool // the lanes are what this page is about
+	Tasks       string     // how many lanes there are
+	Lanes       []pageLane // of those that were looked at, or never switched
+	Quick       []pageLane // the others
+	Open        bool       // the lanes are what this page is about
 	Stacks      []pageStack
 }
 
@@ -91,11 +92,20 @@ func (n named) page() (pagePhase, error) {
 		return out, err
 	}
 	shown := p.Lanes[:min(len(p.Lanes), mostShown)]
-	if all := len(p.Lanes) + p.LanesOmitted; all > len(shown) {
-		out.Omitted = all
+	switch all := len(p.Lanes) + p.LanesOmitted; {
+	case all > len(shown):
+		out.Tasks = fmt.Sprintf("%d tasks, the last %d of them here", all, len(shown))
+	case all == 1:
+		out.Tasks = "1 task"
+	case all > 1:
+		out.Tasks = fmt.Sprintf("%d tasks", all)
 	}
-	for i := range shown {
-		out.Lanes = append(out.Lanes, n.lane(i))
+	for i, l := range shown {
+		if l.SwitchedNS == nil || len(l.Looks) > 0 {
+			out.Lanes = append(out.Lanes, n.lane(i))
+		} else {
+			out.Quick = append(out.Quick, n.lane(i))
+		}
 	}
 	for i, s := range p.Stacks {
 		out.Stacks = append(out.Stacks, pageStack{n.stackID(i), oneLines(s)})

@@ -8,6 +8,7 @@ import (
 	"html/template"
 	"image/color"
 	"math"
+	"strconv"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
@@ -18,8 +19,8 @@ import (
 )
 
 // The size of a plot: its letters can be read on a phone, where the page
-// shrinks it to four fifths.
-const plotWidth, plotHeight vg.Length = 480, 240 // points
+// shrinks it to seven eighths.
+const plotWidth, plotHeight vg.Length = 400, 220 // points
 
 // Colours that can be told apart on a light page, on a dark one, and by most
 // who see colours otherwise (after Okabe and Ito). Black is the page's own
@@ -87,6 +88,8 @@ func (d drawing) svg() (template.HTML, error) {
 	if d.steps {
 		line.StepStyle = plotter.PostStep
 	}
+	p.X.Tick.Marker, p.Y.Tick.Marker = ticks{}, ticks{}
+	p.Legend.Padding, p.Legend.XOffs = vg.Points(2), vg.Points(-4)
 	seen := map[string]bool{}
 	for _, m := range d.marks {
 		p.Add(m)
@@ -117,6 +120,20 @@ func (d drawing) svg() (template.HTML, error) {
 	// escapes the texts that it draws.
 	svg := out.Bytes()[max(0, bytes.Index(out.Bytes(), []byte("<svg"))):]
 	return template.HTML(svg), nil
+}
+
+// ticks are the library's with numbers as people write them: 75, not 75.00.
+type ticks struct{ plot.DefaultTicks }
+
+// Ticks are those between two values.
+func (t ticks) Ticks(from, to float64) []plot.Tick {
+	all := t.DefaultTicks.Ticks(from, to)
+	for i := range all {
+		if all[i].Label != "" {
+			all[i].Label = strconv.FormatFloat(math.Round(all[i].Value*1e6)/1e6, 'g', -1, 64)
+		}
+	}
+	return all
 }
 
 // convergence is the plot of the tasks left in a transition.

@@ -4,6 +4,7 @@ package report
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/switchyard-project/switchyard/harness/observe"
 )
@@ -89,8 +90,9 @@ type Look struct {
 // mostLanes bounds the lanes of one transition in a report.
 const mostLanes = 1000
 
-// phaseOf is p for a report; nil for nil. blockers are those at the stall.
-func phaseOf(p *observe.Phase, blockers []observe.Blocker) *Phase {
+// phaseOf is p for a report; nil for nil. blockers are those at the stall,
+// patched the functions that the run's patches replace.
+func phaseOf(p *observe.Phase, blockers []observe.Blocker, patched []Function) *Phase {
 	if p == nil {
 		return nil
 	}
@@ -110,7 +112,7 @@ func phaseOf(p *observe.Phase, blockers []observe.Blocker) *Phase {
 	for _, s := range p.Samples {
 		out.Samples = append(out.Samples, Sample{GuestNS: s.T - p.Start, TasksLeft: s.Sample.Left, Tasks: s.Sample.Total})
 	}
-	out.addLanes(p, blockers)
+	out.addLanes(p, blockers, patched)
 	return out
 }
 
@@ -122,8 +124,11 @@ func since(stamps []int64, start int64) (all []int64) {
 }
 
 // addLanes gathers what is known of each task that was left.
-func (out *Phase) addLanes(p *observe.Phase, blockers []observe.Blocker) {
-	l := lanes{at: map[int]int{}, stacks: map[string]int{}, phase: out}
+func (out *Phase) addLanes(p *observe.Phase, blockers []observe.Blocker, patched []Function) {
+	l := lanes{at: map[int]int{}, stacks: map[string]int{}, patched: map[string]bool{}, phase: out}
+	for _, f := range patched {
+		l.patched[f.Name] = true
+	}
 	for _, e := range p.Blockers {
 		l.look(*e.Blocker, e.T-p.Start)
 	}
@@ -170,6 +175,8 @@ type lanes struct {
 	phase  *Phase
 	at     map[int]int    // thread id -> lane
 	stacks map[string]int // stack -> its index
+
+	patched map[string]bool // functions
 }
 
 func (l *lanes) of(tid int, comm, kind string) *Lane {
@@ -183,6 +190,9 @@ func (l *lanes) of(tid int, comm, kind string) *Lane {
 }
 
 func (l *lanes) look(b observe.Blocker, at int64) {
+	if b.Reason == observe.Waiting {
+		l.recognise(&b)
+	}
 	look := Look{GuestNS: at, Reason: b.Reason, Function: b.Function, State: b.State, CPU: b.CPU, Round: b.Round}
 	if len(b.Stack) > 0 {
 		key := ""
@@ -200,6 +210,17 @@ func (l *lanes) look(b observe.Blocker, at int64) {
 	lane := l.of(b.TID, b.Comm, b.Kind)
 	lane.Kind = b.Kind // it knows more kinds than a switch tells
 	lane.Looks = append(lane.Looks, look)
+}
+
+// recognise finds a patched function on the stack of a task that sleeps: the
+// watcher in the guest runs before anybody knows which functions those are.
+func (l *lanes) recognise(b *observe.Blocker) {
+	for _, frame := range b.Stack {
+		if name, _, _ := strings.Cut(frame, "+"); l.patched[name] {
+			b.Reason, b.Function, b.Patched = observe.Asleep, name, true
+			return
+		}
+	}
 }
 
 // BlockersOf are the tasks in the way of p when a stall was called; none of a

@@ -24,8 +24,9 @@ type recipe struct {
 type choice struct{ pkg, why string }
 
 // parts is what the tool root consists of. QEMU is one by itself, so that a
-// host with a good QEMU does not fetch it.
-var parts = []recipe{buildPart, qemuPart}
+// host with a good QEMU does not fetch it; so is the browser, which only tests
+// want.
+var parts = []recipe{buildPart, qemuPart, browserPart}
 
 var buildPart = recipe{
 	name: "build",
