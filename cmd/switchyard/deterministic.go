@@ -131,7 +131,7 @@ func (f *runFlags) showSearch(cmd *cobra.Command, r report.Report, dir string, d
 			r.Runs[i].Artifacts.Dir = ""
 		}
 	default:
-		err = errors.Join(err, r.SaveAll(dir))
+		err = errors.Join(err, saveReports(dir))
 	}
 	if f.format == "json" {
 		err = errors.Join(err, r.WriteJSON(cmd.OutOrStdout()))

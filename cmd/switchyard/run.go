@@ -217,7 +217,7 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 	case len(r.Runs) == 0:
 		drop() // nothing was booted, so there is nothing to look at
 	default:
-		err = errors.Join(err, r.SaveAll(dir))
+		err = errors.Join(err, saveReports(dir))
 	}
 	if len(r.Runs) == 0 && err != nil {
 		return err
@@ -285,6 +285,16 @@ func (f *runFlags) commandLog(dir string, cmd *cobra.Command, in *input, found [
 		c.Runs = append(c.Runs, filepath.Base(p.DirFor(dir)))
 	}
 	return report.CreateCommandLog(dir, c)
+}
+
+// saveReports writes the reports of the runs in dir, as `switchyard report`
+// would.
+func saveReports(dir string) error {
+	folder, err := report.FromFolder(dir)
+	if err != nil {
+		return err
+	}
+	return folder.SaveAll(dir)
 }
 
 // start is how the guest of a run starts.

@@ -26,7 +26,7 @@ import (
 	"github.com/switchyard-project/switchyard/kernels/toolroot"
 )
 
-// BrowserVariable says which browser the pages are looked at with: a path, or
+// browserVariable says which browser the pages are looked at with: a path, or
 // "tool" for Debian's, which is fetched once (about 125 MB); by default one
 // that is on the PATH.
 const browserVariable = "SWITCHYARD_BROWSER"

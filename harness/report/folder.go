@@ -63,20 +63,30 @@ func (l *CommandLog) add(kind string, value any) error {
 	return l.log.Append(observe.Event{Clock: observe.Host, T: observe.Monotonic(), Kind: kind, Raw: raw})
 }
 
+// Folder is what one `switchyard run` left: the report, computed from the logs,
+// and where each of its runs lies.
+type Folder struct {
+	Report
+	Dir string
+	// Dirs are the folders of the report's runs, below Dir.
+	Dirs []string
+}
+
 // FromFolder computes the report of what one `switchyard run` left in dir, or
 // of the one run whose folder that is. Errors: as FromLogs.
-func FromFolder(dir string) (Report, error) {
+func FromFolder(dir string) (*Folder, error) {
+	f := &Folder{Dir: dir}
 	var torn []error
 	events, err := readLog(filepath.Join(dir, CommandFile), &torn)
 	if errors.Is(err, fs.ErrNotExist) {
-		r, err := FromLogs(dir)
-		if errors.Is(err, fs.ErrNotExist) {
-			return Report{}, &FormatError{dir, fmt.Errorf("it holds neither %s nor %s: give the artifacts folder of a run", CommandFile, observe.RunFile)}
+		err := f.add(".")
+		if err == nil && len(f.Runs) == 0 {
+			err = &FormatError{dir, fmt.Errorf("it holds neither %s nor %s: give the artifacts folder of a run", CommandFile, observe.RunFile)}
 		}
-		return Report{Runs: []Run{r}}, err
+		return f, err
 	}
 	if err != nil {
-		return Report{}, err
+		return f, err
 	}
 	var c Command
 	var tried []Tried
@@ -91,42 +101,69 @@ func FromFolder(dir string) (Report, error) {
 			tried = append(tried, t)
 		}
 		if err != nil {
-			return Report{}, &FormatError{filepath.Join(dir, CommandFile), err}
+			return f, &FormatError{filepath.Join(dir, CommandFile), err}
 		}
 	}
-	return c.report(dir, tried)
+	return f, f.take(c, tried)
 }
 
-func (c Command) report(dir string, tried []Tried) (Report, error) {
-	var r Report
+// take takes in the runs that were to be.
+func (f *Folder) take(c Command, tried []Tried) error {
 	for _, name := range c.Runs {
 		if !filepath.IsLocal(name) {
-			return r, &FormatError{filepath.Join(dir, CommandFile), fmt.Errorf("%q is no folder in it", name)}
+			return &FormatError{filepath.Join(f.Dir, CommandFile), fmt.Errorf("%q is no folder in it", name)}
 		}
-		folders := []string{name}
+		dirs := []string{name}
 		if c.Search {
 			s := SearchOf(slices.DeleteFunc(slices.Clone(tried), func(t Tried) bool { return t.Run != name }))
 			if s.Seeds == 0 {
 				continue
 			}
-			r.Searches = append(r.Searches, s)
-			folders = nil
-			for _, f := range s.Verdicts {
-				folders = append(folders, filepath.Join(name, SeedFolder(f.Seeds[0])))
+			f.Searches = append(f.Searches, s)
+			dirs = nil
+			for _, v := range s.Verdicts {
+				dirs = append(dirs, filepath.Join(name, SeedFolder(v.Seeds[0])))
 			}
 		}
-		for _, f := range folders {
-			run, err := FromLogs(filepath.Join(dir, f))
-			switch {
-			case errors.Is(err, fs.ErrNotExist): // it came to nothing that is worth a look
-				continue
-			case err != nil:
-				return r, err
+		for _, dir := range dirs {
+			if err := f.add(dir); err != nil {
+				return err
 			}
-			r.Runs = append(r.Runs, run)
 		}
 	}
-	return r, nil
+	return nil
+}
+
+// add takes in the run in dir. One that came to nothing that is worth a look
+// has left none.
+func (f *Folder) add(dir string) error {
+	r, err := FromLogs(filepath.Join(f.Dir, dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	f.Runs, f.Dirs = append(f.Runs, r), append(f.Dirs, dir)
+	return nil
+}
+
+// SaveAll writes the report in all its forms into out, and for each run a
+// trace into the folder of its name there; each whole or not at all.
+func (f *Folder) SaveAll(out string) error {
+	if err := f.Report.SaveAll(out); err != nil {
+		return err
+	}
+	for _, dir := range f.Dirs {
+		if err := os.MkdirAll(filepath.Join(out, dir), 0o755); err != nil {
+			return err
+		}
+		err := save(filepath.Join(out, dir, TraceFile), func(w io.Writer) error { return WriteTrace(w, filepath.Join(f.Dir, dir)) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // files are all forms of a report, by their names.
@@ -140,14 +177,6 @@ var files = []struct {
 	{"junit.xml", func(r Report, w io.Writer) error { return Merged{Report: r}.WriteJUnit(w) }},
 }
 
-// Files are the names of all forms of a report.
-func Files() (names []string) {
-	for _, f := range files {
-		names = append(names, f.name)
-	}
-	return names
-}
-
 // SaveAll writes the report in all its forms into dir, each whole or not at
 // all.
 func (r Report) SaveAll(dir string) error {
@@ -155,13 +184,21 @@ func (r Report) SaveAll(dir string) error {
 		return err
 	}
 	for _, f := range files {
-		var text bytes.Buffer
-		if err := f.write(r, &text); err != nil {
-			return fmt.Errorf("write %s: %w", filepath.Join(dir, f.name), err)
+		if err := save(filepath.Join(dir, f.name), func(w io.Writer) error { return f.write(r, w) }); err != nil {
+			return err
 		}
-		if err := renameio.WriteFile(filepath.Join(dir, f.name), text.Bytes(), 0o644); err != nil {
-			return fmt.Errorf("write %s: %w", filepath.Join(dir, f.name), err)
-		}
+	}
+	return nil
+}
+
+// save writes a file, whole or not at all.
+func save(path string, write func(io.Writer) error) error {
+	var text bytes.Buffer
+	if err := write(&text); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if err := renameio.WriteFile(path, text.Bytes(), 0o644); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil
 }

@@ -22,24 +22,48 @@ import (
 // error is a *FormatError for a folder without a run's logs, or with logs that
 // are something else.
 func FromLogs(dir string) (Run, error) {
-	h := history{run: Run{Engine: "native", Patch: Patch{Functions: []Function{}}}, final: map[int]observe.Load{}}
-	own, err := readLog(filepath.Join(dir, observe.RunFile), &h.torn)
+	l, err := readLogs(dir)
 	if err != nil {
-		return h.run, err
+		return Run{}, err
 	}
-	if len(own) == 0 {
-		return h.run, &FormatError{filepath.Join(dir, observe.RunFile), errors.New("it is empty: the run ended before it began")}
+	return l.run()
+}
+
+// logs are the two of a run; see package observe.
+type logs struct {
+	dir           string
+	own, timeline observe.Timeline
+	torn          []error
+}
+
+func readLogs(dir string) (*logs, error) {
+	l := &logs{dir: dir}
+	var err error
+	if l.own, err = readLog(filepath.Join(dir, observe.RunFile), &l.torn); err != nil {
+		return nil, err
 	}
-	h.timeline, err = readLog(filepath.Join(dir, observe.TimelineFile), &h.torn)
+	if len(l.own) == 0 {
+		return nil, &FormatError{filepath.Join(dir, observe.RunFile), errors.New("it is empty: the run ended before it began")}
+	}
+	l.timeline, err = readLog(filepath.Join(dir, observe.TimelineFile), &l.torn)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) { // of a run that got no guest there is none
-		return h.run, err
+		return nil, err
 	}
-	for _, e := range own {
+	return l, nil
+}
+
+// run is the report of the run.
+func (l *logs) run() (Run, error) {
+	h := history{
+		run: Run{Engine: "native", Patch: Patch{Functions: []Function{}}}, final: map[int]observe.Load{},
+		timeline: l.timeline, torn: l.torn,
+	}
+	for _, e := range l.own {
 		if err := h.take(e); err != nil {
-			return h.run, &FormatError{filepath.Join(dir, observe.RunFile), err}
+			return h.run, &FormatError{filepath.Join(l.dir, observe.RunFile), err}
 		}
 	}
-	return h.report(own), nil
+	return h.report(l.own), nil
 }
 
 // readLog reads a log, also one that is torn, which torn then notes.

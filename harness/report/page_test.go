@@ -40,7 +40,7 @@ func logged(t *testing.T, name string, replace ...string) report.Report {
 	}
 	r, err := report.FromFolder(dir)
 	require.NoError(t, err)
-	return r
+	return r.Report
 }
 
 // quoted is hostile within a JSON string.
@@ -68,12 +68,12 @@ func TestPage(t *testing.T) {
 			everyCurve(t, p, r)
 			require.Zero(t, ask[int](t, p, `document.querySelectorAll("script,img,iframe,object,embed,link").length`))
 			require.Empty(t, ask[string](t, p, `String(window.hostile ?? "")`))
-			keys(t, p)
 			p.snapshot(t, name+"-desktop", 1200)
-			phone(t, p)
-			p.snapshot(t, name+"-phone", 375)
 			dark(t, p)
 			p.snapshot(t, name+"-dark", 1200)
+			p.snapshot(t, name+"-phone", 375)
+			keys(t, p)
+			phone(t, p) // with all unfolded
 			p.alone(t)
 			if name == "hostile" {
 				require.GreaterOrEqual(t, ask[int](t, p, `document.body.textContent.split("window.hostile=1").length - 1`), 5, "it is not shown")
@@ -256,7 +256,7 @@ func keys(t *testing.T, p *opened) {
 	n := ask[int](t, p, visible+`.length`)
 	require.Greater(t, n, 2)
 	ask[int](t, p, `window.seen = new Set(), 0`)
-	for range n {
+	for range 2*n + 20 { // what scrolls can be reached as well, and is no more than that
 		require.NoError(t, chromedp.Do(p.ctx, chromedp.KeyEvent(kb.Tab)))
 		ask[int](t, p, `window.seen.add(document.activeElement), 0`)
 	}

@@ -170,7 +170,7 @@ func (n named) lane(i int) pageLane {
 	default:
 		end, out.Label = *l.SwitchedNS, "switched after "+seconds(*l.SwitchedNS)
 	}
-	from, class := int64(0), "unknown"
+	from, class := n.phase.TurnedNS, "unknown"
 	for j, k := range l.Looks {
 		out.Bars = n.bars(out.Bars, class, from, k.GuestNS)
 		from, class = k.GuestNS, cmp.Or(reasonClasses[k.Reason], "unknown")

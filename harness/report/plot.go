@@ -177,7 +177,8 @@ func (l *Load) rates(phases []*Phase) drawing {
 	}
 	zero := l.Readings[0].GuestNS
 	for _, p := range phases {
-		d.marks = append(d.marks, mark{inSeconds(p.StartNS - zero), p.Way + " begins", edgeColour, []vg.Length{4, 2}})
+		begins := p.StartNS + p.TurnedNS
+		d.marks = append(d.marks, mark{inSeconds(begins - zero), p.Way + " begins", edgeColour, []vg.Length{4, 2}})
 		if p.Done {
 			d.marks = append(d.marks, mark{inSeconds(p.StartNS + p.GuestNS - zero), p.Way + " ends", edgeColour, nil})
 		}

@@ -52,7 +52,7 @@ type Phase struct {
 	RoundsNS   []int64 `json:"rounds_ns,omitempty"`
 	SignalsNS  []int64 `json:"signals_ns,omitempty"`
 	// Lanes are the tasks that did not switch at once, those that never did
-	// first, then the last to switch first.
+	// first, then the last to switch first; of a reversal since its turn.
 	Lanes        []Lane     `json:"lanes,omitempty"`
 	LanesOmitted int        `json:"lanes_omitted,omitempty"`
 	Stacks       [][]string `json:"stacks,omitempty"` // of looks, each once, outermost last
@@ -129,13 +129,21 @@ func (out *Phase) addLanes(p *observe.Phase, blockers []observe.Blocker, patched
 	for _, f := range patched {
 		l.patched[f.Name] = true
 	}
+	// Who was in the way of what a reversal reverses, that one tells.
+	from := p.ReversedAt
 	for _, e := range p.Blockers {
+		if e.T < from {
+			continue
+		}
 		l.look(*e.Blocker, e.T-p.Start)
 	}
 	for _, b := range blockers {
 		l.look(b, out.GuestNS)
 	}
 	for _, e := range p.Tasks {
+		if e.T < from {
+			continue
+		}
 		lane := l.of(e.Task.TID, e.Task.Comm, kindOf(e.Task))
 		at := e.T - p.Start
 		lane.SwitchedNS, lane.Exited = &at, e.Task.Exited
