@@ -75,7 +75,7 @@ func (f *againFlags) run(cmd *cobra.Command, dir string) error {
 }
 
 // mergeFlags are the flags of `switchyard report merge`.
-type mergeFlags struct{ out, junit, summary, plan string }
+type mergeFlags struct{ out, junit, html, summary, plan string }
 
 func reportMergeCommand() *cobra.Command {
 	var f mergeFlags
@@ -93,6 +93,7 @@ The exit status is 1 if anything in them is not as expected.`,
 	}
 	cmd.Flags().StringVarP(&f.out, "output", "o", "", "file for the merged report")
 	cmd.Flags().StringVar(&f.junit, "junit", "", "file for JUnit XML")
+	cmd.Flags().StringVar(&f.html, "html", "", "file for a page of the runs")
 	cmd.Flags().StringVar(&f.summary, "summary", "", "file for a Markdown table of cases and kernels, $GITHUB_STEP_SUMMARY for one")
 	cmd.Flags().StringVar(&f.plan, "plan", "", "what `switchyard matrix -json` said: cases of it without a result are told, and fail")
 	return cmd
@@ -128,6 +129,15 @@ func (f *mergeFlags) run(cmd *cobra.Command, dir string) error {
 			return fmt.Errorf("-junit: %w", err)
 		}
 	}
+	if f.html != "" {
+		var page bytes.Buffer
+		if err := merged.WriteHTML(&page); err != nil {
+			return fmt.Errorf("-html: %w", err)
+		}
+		if err := renameio.WriteFile(f.html, page.Bytes(), 0o644); err != nil {
+			return fmt.Errorf("-html: %w", err)
+		}
+	}
 	var summary bytes.Buffer
 	merged.WriteSummary(&summary)
 	switch {
@@ -136,7 +146,7 @@ func (f *mergeFlags) run(cmd *cobra.Command, dir string) error {
 		if err := os.WriteFile(f.summary, summary.Bytes(), 0o644); err != nil {
 			return fmt.Errorf("-summary: %w", err)
 		}
-	case f.out == "" && f.junit == "":
+	case f.out == "" && f.junit == "" && f.html == "":
 		if _, err := cmd.OutOrStdout().Write(summary.Bytes()); err != nil {
 			return err
 		}

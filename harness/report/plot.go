@@ -104,7 +104,7 @@ func (d drawing) svg() (template.HTML, error) {
 	p.X.Min, p.X.Max = 0, max(d.width, d.curve[len(d.curve)-1].X)
 	p.Y.Min = 0
 	p.Y.Max *= 1.05 // the top of a curve is not the frame's
-	if p.Y.Max == 0 {
+	if p.Y.Max <= 0 {
 		p.Y.Max = 1
 	}
 	if p.X.Max <= 0 {
