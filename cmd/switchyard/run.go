@@ -200,6 +200,9 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 	}
 	r, err := runAll(ctx, y, scr, cmd, in, found, dir)
 	if cause := context.Cause(ctx); cause != nil {
+		if f.artifacts != "" {
+			_ = saveReports(dir) // of what there was; that it was interrupted counts more
+		}
 		drop()
 		return cause
 	}

@@ -104,7 +104,11 @@ func FromFolder(dir string) (*Folder, error) {
 			return f, &FormatError{filepath.Join(dir, CommandFile), err}
 		}
 	}
-	return f, f.take(c, tried)
+	err = f.take(c, tried)
+	if err == nil && len(f.Runs)+len(f.Searches) == 0 {
+		err = &FormatError{dir, errors.New("no run that was begun there came so far that it left a log")}
+	}
+	return f, err
 }
 
 // take takes in the runs that were to be.
