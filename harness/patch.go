@@ -181,3 +181,14 @@ func (p *Patch) Phase(t testing.TB) *observe.Phase {
 	}
 	return p.Applied.Phase
 }
+
+// Measured is what an instrument ("count:FUNC", "time:FUNC") has measured so
+// far, in the order of its functions. It must still be loaded.
+func (p *Patch) Measured(t testing.TB) []patch.Measured {
+	t.Helper()
+	all, err := p.Module.ReadMeasured(func(path string) ([]byte, error) { return p.vm.Client.ReadFile(p.vm.ctx, path) })
+	if err != nil {
+		t.Fatal(p.vm.Explain(err))
+	}
+	return all
+}

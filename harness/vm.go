@@ -383,3 +383,14 @@ func (v *VM) Report(t testing.TB, pattern string) check.LogReport {
 	}
 	return found
 }
+
+// Memory gives n bytes of the guest's memory from a virtual address of the
+// kernel on.
+func (v *VM) Memory(t testing.TB, address uint64, n int) []byte {
+	t.Helper()
+	data, err := v.Machine.Memory(v.ctx, address, n)
+	if err != nil {
+		t.Fatal(v.Explain(err))
+	}
+	return data
+}

@@ -57,6 +57,7 @@ type File struct {
 	Path    string // inside the guest, without a leading slash
 	Mode    uint32 // permission bits
 	Content []byte
+	Link    string // what it leads to, of a symbolic link
 }
 
 // Spec says what an image holds.
@@ -119,6 +120,10 @@ func (s Spec) segment(agent []byte) ([]byte, error) {
 				folders[dir] = true
 				records = append(records, cpio.Directory(dir, 0o755))
 			}
+		}
+		if f.Link != "" {
+			records = append(records, cpio.Symlink(f.Path, f.Link))
+			continue
 		}
 		records = append(records, cpio.StaticRecord(f.Content, cpio.Info{Name: f.Path, Mode: cpio.S_IFREG | uint64(f.Mode)}))
 	}

@@ -136,7 +136,7 @@ func (e *Evidence) callers(names ...string) []string {
 // module says whether the kernel has a module called name, as a file of the
 // kit, built in, or loaded.
 func (e *Evidence) module(name string) (has bool, where string, err error) {
-	if slices.Contains(e.Loaded, moduleName(name)) {
+	if slices.Contains(e.Loaded, ModuleName(name)) {
 		return true, "the module " + name + " is loaded", nil
 	}
 	files, builtin, err := e.Kit.ModuleFiles(name)

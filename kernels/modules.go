@@ -60,7 +60,7 @@ func (k *Kit) ModuleFiles(names ...string) (files, builtin []string, err error) 
 				if dep == "" {
 					continue
 				}
-				if err := visit(moduleName(dep)); err != nil {
+				if err := visit(ModuleName(dep)); err != nil {
 					return fmt.Errorf("module %s: %w", name, err)
 				}
 			}
@@ -69,7 +69,7 @@ func (k *Kit) ModuleFiles(names ...string) (files, builtin []string, err error) 
 		return nil
 	}
 	for _, name := range names {
-		n := moduleName(name)
+		n := ModuleName(name)
 		if inImage[n] {
 			builtin = append(builtin, name)
 			continue
@@ -81,9 +81,9 @@ func (k *Kit) ModuleFiles(names ...string) (files, builtin []string, err error) 
 	return files, builtin, nil
 }
 
-// moduleName is the name as the kernel has it: from "/x/virtio-rng.ko.xz" or
+// ModuleName is the name as the kernel has it: from "/x/virtio-rng.ko.xz" or
 // "virtio-rng" to "virtio_rng".
-func moduleName(path string) string {
+func ModuleName(path string) string {
 	name := filepath.Base(path)
 	for _, suffix := range moduleSuffixes {
 		if short, ok := strings.CutSuffix(name, suffix); ok {
@@ -105,7 +105,7 @@ func (k *Kit) modulePaths() (map[string]string, error) {
 			return err
 		}
 		if IsModuleFile(path) {
-			paths[moduleName(path)] = path
+			paths[ModuleName(path)] = path
 		}
 		return nil
 	})
@@ -129,7 +129,7 @@ func (k *Kit) builtinModules() (map[string]bool, error) {
 	defer f.Close()
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
-		in[moduleName(lines.Text())] = true
+		in[ModuleName(lines.Text())] = true
 	}
 	return in, lines.Err()
 }

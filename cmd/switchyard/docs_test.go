@@ -17,6 +17,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/stretchr/testify/require"
 
+	"github.com/switchyard-project/switchyard/harness/patch/refusal"
 	"github.com/switchyard-project/switchyard/harness/report"
 )
 
@@ -136,16 +137,20 @@ func TestReportsAreValid(t *testing.T) {
 		{},
 		{Runs: []report.Run{{Transition: report.Transition{Apply: &report.Phase{Way: report.WayApply, Samples: []report.Sample{}}}}}},
 		{Runs: []report.Run{{
-			Verdict: "complete", Expected: "complete", Seed: &seed, Deterministic: &report.Deterministic{Seed: seed},
+			Verdict: "complete", Expected: "complete", Refusals: []refusal.Refusal{{Code: refusal.HunkFailed, File: "fs/a.c", Line: 1, Text: "x"}}, Seed: &seed, Deterministic: &report.Deterministic{Seed: seed},
 			Patch:      report.Patch{Functions: []report.Function{{}}},
 			Transition: report.Transition{Apply: phase, Revert: phase},
 			Stack:      []report.Stacked{{Apply: phase}},
 			Blockers:   []report.Blocker{{Stack: []string{"f+0x1/0x2"}}},
 			Futures:    []report.Future{{Blockers: []report.Blocker{{}}}},
+			Measured:   []report.Measured{{Calls: 3}, {Time: &report.MeasuredTime{}}},
 			CutOff:     "in step apply", KernelLog: []report.LogLine{{Text: "x"}}, KernelLogOmitted: 1,
 			Load: []report.Load{{Readings: []report.Reading{{Errors: 1}}}}, LogReports: []report.LogReport{{}}, Steps: []report.Step{{}},
 		}}},
 		{Cases: []report.Case{{Result: report.Passed}, {Kernel: "6.1", Result: report.Failed, Output: []string{"x"}}}},
+		{Selftests: []report.Selftests{{}, {Scripts: []report.Script{
+			{Result: "fail", Expected: "ok", Tests: []report.ScriptTest{{Result: "skip"}}, LogReports: []report.LogReport{{}}},
+		}, Steps: []report.Step{{}}}}},
 		{Searches: []report.Search{{}, {Verdicts: []report.Found{{Seeds: []int64{seed}}}}}},
 	} {
 		var text bytes.Buffer

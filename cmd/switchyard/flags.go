@@ -2,6 +2,8 @@
 
 package main
 
+import "regexp"
+
 // helpTemplate shows examples first: most people come for one.
 const helpTemplate = `{{with or .Long .Short}}{{.}}{{end}}
 {{if .HasExample}}
@@ -18,6 +20,9 @@ Flags:
 {{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}
 {{end}}`
 
+// levelFlag is patch -p1 as everybody writes it.
+var levelFlag = regexp.MustCompile(`^-p\d$`)
+
 // normalise lets flags be written as Go programs do (-kernel) and as others
 // do (--kernel): a single dash before a name of several letters becomes two.
 // pflag would read -kernel as -k -e -r …; no two of our one-letter flags go
@@ -28,7 +33,7 @@ func normalise(args []string) []string {
 		if arg == "--" {
 			return append(out, args[i:]...)
 		}
-		if len(arg) > 2 && arg[0] == '-' && arg[1] != '-' && arg[2] != '=' {
+		if len(arg) > 2 && arg[0] == '-' && arg[1] != '-' && arg[2] != '=' && !levelFlag.MatchString(arg) {
 			arg = "-" + arg
 		}
 		out = append(out, arg)

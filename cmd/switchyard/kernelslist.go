@@ -17,6 +17,7 @@ import (
 
 	"github.com/switchyard-project/switchyard/harness/run"
 	"github.com/switchyard-project/switchyard/kernels"
+	"github.com/switchyard-project/switchyard/kernels/debian"
 	"github.com/switchyard-project/switchyard/kernels/store"
 )
 
@@ -130,6 +131,11 @@ func describe(found []kernels.Candidate) []listedKernel {
 			}
 		} else {
 			l.MaybeBackEnds = []string{"btf"}
+		}
+		// Whose headers are to be had, its source is too, but for kernels of
+		// files at hand.
+		if c.HasHeaders && (c.FromSource || c.Provider == debian.ProviderName) {
+			l.BackEnds = append(l.BackEnds, "diff")
 		}
 		listed = append(listed, l)
 	}

@@ -15,7 +15,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/switchyard-project/switchyard/harness/patch"
+	"github.com/switchyard-project/switchyard/harness/patch/refusal"
 	"github.com/switchyard-project/switchyard/harness/report"
+	"github.com/switchyard-project/switchyard/harness/selftests"
 	"github.com/switchyard-project/switchyard/kernels"
 	"github.com/switchyard-project/switchyard/kernels/source"
 )
@@ -34,6 +36,10 @@ var errInterrupted = errors.New("interrupted")
 
 // errUnexpected ends a command whose report has been shown already.
 var errUnexpected = errors.New("not every verdict is as expected")
+
+// errRefused ends a command whose report says which diffs cannot be live
+// patches, and why.
+var errRefused = errors.New("a diff cannot be a live patch")
 
 // usageError is a mistake on the command line.
 type usageError struct{ error }
@@ -71,6 +77,8 @@ func exitStatus(err error) int {
 		format  *report.FormatError
 		tree    *source.InputError
 		broken  *source.BuildError
+		refused *refusal.Refusal
+		script  *selftests.NoScriptError
 		usage   usageError
 	)
 	switch {
@@ -78,13 +86,15 @@ func exitStatus(err error) int {
 		return exitOK
 	case errors.Is(err, errUnexpected):
 		return exitUnexpected
+	case errors.Is(err, errRefused):
+		return exitInput
 	}
 	fmt.Fprintf(os.Stderr, "switchyard: %v\n", err)
 	switch {
 	case errors.As(err, &build):
 		fmt.Fprintf(os.Stderr, "%s\n", build.Log)
 		return exitInput
-	case errors.As(err, &input), errors.As(err, &noMatch), errors.As(err, &badName), errors.As(err, &format), errors.As(err, &tree), errors.As(err, &broken):
+	case errors.As(err, &input), errors.As(err, &noMatch), errors.As(err, &badName), errors.As(err, &format), errors.As(err, &tree), errors.As(err, &broken), errors.As(err, &refused), errors.As(err, &script):
 		return exitInput
 	case errors.As(err, &usage):
 		fmt.Fprintln(os.Stderr, "`switchyard help` shows examples")
@@ -100,10 +110,12 @@ func newRoot() *cobra.Command {
 		Use:   "switchyard",
 		Short: "End-to-end tests for Linux kernel live patches",
 		Example: `  switchyard run fix/ -kernel 6.1,6.12           test a patch folder on two kernels
+  switchyard run fix.patch -kernel 6.1,6.12       a diff against the kernel's source, as it is
   switchyard run fix.ko -kernel 6.1 -load fork=4  a built module, under a fork storm
   switchyard kernels list                         what there is to test on
-  switchyard patch build fix/ -kernel 6.12 -o fix.ko
+  switchyard patch build fix.patch -kernel 6.12 -o fix.ko
   switchyard shell -kernel 6.1                    a VM to look around in
+  switchyard selftests -kernel 6.12               the kernel's own livepatch tests, as they are
   switchyard repro out                            a recorded run again, instruction by instruction
   switchyard doctor                               what this machine can do, and what is missing`,
 		SilenceErrors: true,
@@ -118,6 +130,6 @@ func newRoot() *cobra.Command {
 	}
 	root.SetHelpTemplate(helpTemplate)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(runCommand(), reproCommand(), kernelsCommand(), patchCommand(), shellCommand(), matrixCommand(), reportCommand(), doctorCommand(), cacheCommand())
+	root.AddCommand(runCommand(), selftestsCommand(), reproCommand(), kernelsCommand(), patchCommand(), shellCommand(), matrixCommand(), reportCommand(), doctorCommand(), cacheCommand())
 	return root
 }

@@ -69,6 +69,7 @@ type runFlags struct {
 	machineFlags
 	seedFlags
 	futuresFlag
+	diffFlags
 	kernel, load, format, artifacts, expect string
 	with                                    []string
 	stallAfter                              time.Duration
@@ -85,15 +86,16 @@ func runCommand() *cobra.Command {
 apply the patch, follow the transition to its end, check that the new code runs
 and that the load's results are right, revert, unload, and report.
 
-A patch is a folder with C sources, a .c file or a built .ko; several are
-stacked in order.`,
-		Example: `  switchyard run fix/ -kernel 6.1,6.12
+A patch is a unified diff against the kernel's source (.patch, .diff), a folder
+with C sources, a .c file or a built .ko; several are stacked in order.`,
+		Example: `  switchyard run fix.patch -kernel 6.1,6.12
+  switchyard run fix/ -kernel 6.1,6.12
   switchyard run fix/ -kernel 6.12 -load fork=4,pipe -stall-after 60s
   switchyard run fix.ko -with target.ko -kernel 6.1
   switchyard run fix/ -kernel 6.1 -format json > report.json`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usageError{fmt.Errorf("run takes a patch: a folder with C sources, a .c file or a .ko; see `switchyard run -help`")}
+				return usageError{fmt.Errorf("run takes a patch: a diff, a folder with C sources, a .c file or a .ko; see `switchyard run -help`")}
 			}
 			return nil
 		},
@@ -102,6 +104,7 @@ stacked in order.`,
 	f.machineFlags.register(cmd)
 	f.seedFlags.register(cmd)
 	f.futuresFlag.register(cmd)
+	f.diffFlags.register(cmd)
 	cmd.Flags().StringVar(&f.kernel, "kernel", "6.1,6.12", "kernels: a version, an exact release, all, lts, host, a path; or a comma list")
 	cmd.Flags().StringVar(&f.load, "load", "", "loads, as name[=N],…, or none (default: by the patched object); there are "+strings.Join(load.Names(), ", "))
 	cmd.Flags().StringArrayVar(&f.with, "with", nil, "module to load before the patch: a folder, a .c file or a .ko; may be repeated")
@@ -153,13 +156,18 @@ func (f *runFlags) open(args []string) (*input, error) {
 			return nil, usageError{fmt.Errorf("-load: %w", err)}
 		}
 	}
+	diffs, err := f.diffFlags.options(args)
+	if err != nil {
+		return nil, err
+	}
 	var errs *multierror.Error
 	for _, set := range []struct {
 		paths []string
+		as    patch.DiffOptions
 		to    *[]*patch.Source
-	}{{args, &in.patches}, {f.with, &in.with}} {
+	}{{args, diffs, &in.patches}, {f.with, patch.DiffOptions{}, &in.with}} {
 		for _, path := range set.paths {
-			src, err := patch.Open(path)
+			src, err := patch.OpenAs(path, set.as)
 			if err != nil {
 				errs = multierror.Append(errs, err)
 				continue
@@ -225,6 +233,9 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 	if len(r.Runs) == 0 && err != nil {
 		return err
 	}
+	if err == nil && slices.ContainsFunc(r.Runs, func(run report.Run) bool { return run.Refused() && !run.AsExpected() }) {
+		err = errRefused
+	}
 	if f.format == "json" {
 		err = errors.Join(err, r.WriteJSON(cmd.OutOrStdout()))
 	} else {
@@ -254,6 +265,9 @@ func (f *runFlags) runAll(ctx context.Context, y *run.Yard, scr *screen, cmd *co
 			p.Dir = p.DirFor(dir)
 			p.Step = func(what string) { scr.step(c.FileName(), what) }
 			results[i], errs[i] = f.one(ctx, y, p)
+			if results[i].Refused() { // the report tells it
+				errs[i] = nil
+			}
 			if errs[i] != nil && results[i].Booted() {
 				errs[i] = fmt.Errorf("%s: %w; evidence: %s", c.Release, errs[i], p.Dir)
 			}
@@ -317,11 +331,11 @@ func (f *runFlags) plan(cmd *cobra.Command, c kernels.Candidate, in *input) run.
 	}
 }
 
-// again is the command line that does the same run on one kernel: the flags
+// again is the command line that does the same on one kernel: the flags
 // as they were given, less those that only say where and how to report, and
 // those of seeds, which more names.
 func again(cmd *cobra.Command, selector string, more ...string) string {
-	words := append([]string{"switchyard", "run"}, cmd.Flags().Args()...)
+	words := append([]string{"switchyard", cmd.Name()}, cmd.Flags().Args()...)
 	cmd.Flags().Visit(func(flag *pflag.Flag) {
 		switch flag.Name {
 		case "kernel", "artifacts", "format", "vms", "deterministic", "seed", "seeds":

@@ -18,7 +18,8 @@ const (
 	VerdictComplete Verdict = "complete"
 	// VerdictStalled: the transition had not ended after the stall time.
 	VerdictStalled Verdict = "stalled"
-	// VerdictRefused: the kernel did not take the patch.
+	// VerdictRefused: the kernel did not take the patch, or no live patch can be
+	// made of it.
 	VerdictRefused Verdict = "refused"
 	// VerdictIneffective: a probe saw code that should not have run there: the
 	// old one while patched, the new one after the revert; or no transition

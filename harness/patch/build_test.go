@@ -44,7 +44,7 @@ func bench(t testing.TB, cache string) (*patch.Builder, []*kernels.Kit) {
 		modules, err = store.Open(cache)
 		require.NoError(t, err)
 	}
-	return &patch.Builder{Store: modules, Root: func(ctx context.Context) (*toolroot.Root, error) {
+	return &patch.Builder{Store: modules, Archive: archive, Root: func(ctx context.Context) (*toolroot.Root, error) {
 		return toolroot.Open(ctx, shared, archive)
 	}}, kits
 }

@@ -16,6 +16,7 @@ import (
 	"syscall"
 
 	"github.com/switchyard-project/switchyard/kernels"
+	"github.com/switchyard-project/switchyard/kernels/debian"
 	"github.com/switchyard-project/switchyard/kernels/store"
 	"github.com/switchyard-project/switchyard/kernels/toolroot"
 )
@@ -28,6 +29,10 @@ type Builder struct {
 	Root func(context.Context) (*toolroot.Root, error)
 	// Route is the back end for C sources; RouteAuto by default.
 	Route Route
+	// Archive has the sources of Debian's kernels, for diffs.
+	Archive *debian.Archive
+	// Progress, if set, hears of sources being unpacked.
+	Progress kernels.Progress
 }
 
 // Module is a built module for one kit.
@@ -38,6 +43,7 @@ type Module struct {
 	Source   *Source
 	Manifest Manifest
 	Cached   bool // nothing had to be compiled
+	Own      bool // it came with the kernel
 }
 
 // BuildError is a compilation that came to no module: the compiler's words,
@@ -70,11 +76,16 @@ func (e *BuildError) Format(f fmt.State, verb rune) {
 // so that the module comes out the same to the byte wherever the sources lie.
 const inside = "/build"
 
-// Build makes s's module for kit, or finds it made. Errors: *InputError,
-// *BuildError, *kernels.Lacking.
-func (b *Builder) Build(ctx context.Context, s *Source, kit *kernels.Kit) (*Module, error) {
-	if s.Kind == Prebuilt {
+// Build makes s's module for kit, or finds it made. below are the diffs that s,
+// a diff, is applied on: see Below. Errors: *InputError, *BuildError,
+// *kernels.Lacking, and for diffs *refusal.Refusal, several through
+// go-multierror.
+func (b *Builder) Build(ctx context.Context, s *Source, kit *kernels.Kit, below ...*Source) (*Module, error) {
+	switch s.Kind {
+	case Prebuilt:
 		return b.prebuilt(s, kit)
+	case Diff:
+		return b.buildDiff(ctx, s, below, kit)
 	}
 	way, err := b.way(ctx, s, kit)
 	if err != nil {
@@ -92,11 +103,7 @@ func (b *Builder) Build(ctx context.Context, s *Source, kit *kernels.Kit) (*Modu
 	if err != nil {
 		return nil, err
 	}
-	files, err := filepath.Glob(filepath.Join(dir, "*.ko"))
-	if err != nil || len(files) != 1 {
-		return nil, fmt.Errorf("cache entry %s holds %d modules", dir, len(files))
-	}
-	m, err := load(files[0], s, kit)
+	m, err := b.loadMade(dir, s, kit)
 	if err != nil {
 		return nil, err
 	}
@@ -104,6 +111,15 @@ func (b *Builder) Build(ctx context.Context, s *Source, kit *kernels.Kit) (*Modu
 	m.Manifest.Route = way.route
 	m.Manifest.Warnings, err = readWarnings(dir)
 	return m, err
+}
+
+// loadMade reads the one module of a cache entry back.
+func (b *Builder) loadMade(dir string, s *Source, kit *kernels.Kit) (*Module, error) {
+	files, err := filepath.Glob(filepath.Join(dir, "*.ko"))
+	if err != nil || len(files) != 1 {
+		return nil, fmt.Errorf("cache entry %s holds %d modules", dir, len(files))
+	}
+	return load(files[0], s, kit)
 }
 
 // key is a hash over all that decides the module's bytes: sources, and what

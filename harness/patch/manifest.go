@@ -4,6 +4,7 @@ package patch
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/switchyard-project/switchyard/harness/patch/btf"
+	"github.com/switchyard-project/switchyard/harness/patch/diff"
 	"github.com/switchyard-project/switchyard/kernels"
 	"github.com/switchyard-project/switchyard/kernels/store"
 )
@@ -35,6 +37,11 @@ type Manifest struct {
 	Vermagic  string     `json:"vermagic"`
 	Depends   []string   `json:"depends,omitempty"`
 	Functions []Function `json:"functions,omitempty"`
+	// Instrument says what the module measures of its functions, in their
+	// order; "" of others.
+	Instrument btf.Instrument `json:"instrument,omitempty"`
+	// Diff is what a diff came to; nil of other modules.
+	Diff *diff.Made `json:"diff,omitempty"`
 }
 
 // BuiltBy says in a word where the module came from.
@@ -43,6 +50,26 @@ func (m Manifest) BuiltBy() string {
 		return "prebuilt"
 	}
 	return string(m.Route)
+}
+
+// manifestFile lies beside a cached module that was made from a diff.
+const manifestFile = "diff.json"
+
+func writeManifest(dir string, made *diff.Made) error {
+	text, err := json.MarshalIndent(made, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, manifestFile), text, 0o644)
+}
+
+func readManifest(dir string) (*diff.Made, error) {
+	text, err := os.ReadFile(filepath.Join(dir, manifestFile))
+	if err != nil {
+		return nil, err
+	}
+	made := &diff.Made{}
+	return made, json.Unmarshal(text, made)
 }
 
 // Objects are the names of the patched objects, each once, in table order.
@@ -85,6 +112,9 @@ func load(path string, s *Source, kit *kernels.Kit) (*Module, error) {
 	}
 	if lp := info["livepatch"]; len(lp) > 0 {
 		m.Manifest.Livepatch = lp[0] == "Y"
+	}
+	if i := info[btf.InstrumentInfo]; len(i) > 0 {
+		m.Manifest.Instrument = btf.Instrument(i[0])
 	}
 	for _, d := range info["depends"] {
 		if d != "" {

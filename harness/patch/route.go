@@ -26,6 +26,9 @@ const (
 	RouteKbuild Route = "kbuild"
 	// RouteBTF builds from the image alone.
 	RouteBTF Route = "btf"
+	// RouteDiff builds what a diff changes from the kernel's own source. It is
+	// not chosen: it is the way of diffs, and of nothing else.
+	RouteDiff Route = "diff"
 )
 
 // ParseRoute reads a route as a user names it; "auto" is RouteAuto.
@@ -48,6 +51,9 @@ type way struct {
 
 // way picks the route.
 func (b *Builder) way(ctx context.Context, s *Source, kit *kernels.Kit) (way, error) {
+	if s.Kind == Instrument {
+		return b.instrumentWay(ctx, s, kit)
+	}
 	if b.Route != RouteBTF && kit.HeadersDir != "" {
 		return way{RouteKbuild, fmt.Sprintf("kbuild v1\n%s %s", kit.Release, kit.Version), func(ctx context.Context, out string) error {
 			return b.compile(ctx, s, kit, out)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package patch goes from what a user brings (a folder with C sources, a
-// built .ko) to a module for one kit, with a manifest of what it patches.
+// Package patch goes from what a user brings (a diff, a folder with C sources,
+// a built .ko) to a module for one kit, with a manifest of what it patches.
 //
 // What lives here: reading the user's input, building it with the kernel's
 // own kbuild inside the tool root, reading a module's contents back. What
@@ -28,6 +28,11 @@ const (
 	Folder Kind = "folder"
 	// Prebuilt is a .ko file.
 	Prebuilt Kind = "module"
+	// Diff is a unified diff against the kernel's source.
+	Diff Kind = "diff"
+	// Instrument is no file but a name, "count:FUNC,FUNC": functions of the
+	// kernel to be measured and left as they are.
+	Instrument Kind = "instrument"
 )
 
 // InputError says that what the user brought cannot be used. The command
@@ -50,15 +55,24 @@ type Source struct {
 	Files  []string // of a folder: what goes into a build, relative, sorted
 	With   []*Source
 	Probes []Probe
+	diff   *diffFile // of a Diff
+
+	instrument *instrument // of an Instrument
 }
 
 // withFolder is the subfolder of a patch folder that holds the modules to be
 // loaded before the patch.
 const withFolder = "with"
 
-// Open looks at path: a folder with C sources, a single .c file or a .ko.
-// Errors are *InputError.
-func Open(path string) (*Source, error) {
+// Open is OpenAs for a diff that is meant as it stands.
+func Open(path string) (*Source, error) { return OpenAs(path, DiffOptions{}) }
+
+// OpenAs looks at path: a diff, a folder with C sources, a single .c file, a
+// .ko, or the name of an instrument (see InstrumentPath). Errors are *InputError, and *refusal.Refusal for a diff that is none.
+func OpenAs(path string, o DiffOptions) (*Source, error) {
+	if s, err := openInstrument(path); s != nil || err != nil {
+		return s, err
+	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, &InputError{path, err.Error(), err}
@@ -66,7 +80,7 @@ func Open(path string) (*Source, error) {
 	info, err := os.Stat(abs)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, &InputError{path, "no such file or folder; a patch is a folder with C sources or a built .ko", err}
+		return nil, &InputError{path, "no such file or folder; a patch is a diff, a folder with C sources or a built .ko", err}
 	case err != nil:
 		return nil, &InputError{path, err.Error(), err}
 	case info.IsDir():
@@ -75,10 +89,10 @@ func Open(path string) (*Source, error) {
 		return &Source{Path: abs, Kind: Prebuilt, Name: moduleName(strings.TrimSuffix(filepath.Base(abs), ".ko"))}, nil
 	case strings.HasSuffix(abs, ".c"):
 		return &Source{Path: filepath.Dir(abs), Kind: Folder, Name: moduleName(strings.TrimSuffix(filepath.Base(abs), ".c")), Files: []string{filepath.Base(abs)}}, nil
-	case strings.HasSuffix(abs, ".patch"), strings.HasSuffix(abs, ".diff"):
-		return nil, &InputError{path, "this version takes a folder with C sources or a built .ko, not a diff yet", nil}
+	case isDiff(abs):
+		return openDiff(abs, o)
 	}
-	return nil, &InputError{path, "not a patch: expected a folder with C sources, a .c file or a built .ko", nil}
+	return nil, &InputError{path, "not a patch: expected a diff (.patch, .diff), a folder with C sources, a .c file or a built .ko", nil}
 }
 
 func openFolder(dir string) (*Source, error) {
@@ -91,7 +105,13 @@ func openFolder(dir string) (*Source, error) {
 		return nil, err
 	}
 	s.Probes = probes
-	entries, err := os.ReadDir(filepath.Join(dir, withFolder))
+	s.With, err = openWith(filepath.Join(dir, withFolder))
+	return s, err
+}
+
+// openWith opens all that lies in dir, which need not be there.
+func openWith(dir string) (with []*Source, err error) {
+	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, &InputError{dir, err.Error(), err}
 	}
@@ -99,13 +119,13 @@ func openFolder(dir string) (*Source, error) {
 		if strings.HasPrefix(e.Name(), ".") {
 			continue // an editor's
 		}
-		w, err := Open(filepath.Join(dir, withFolder, e.Name()))
+		w, err := Open(filepath.Join(dir, e.Name()))
 		if err != nil {
 			return nil, err
 		}
-		s.With = append(s.With, w)
+		with = append(with, w)
 	}
-	return s, nil
+	return with, nil
 }
 
 // Needed are the modules to be loaded before sources, in load order: what

@@ -33,6 +33,9 @@ func (m Merged) WriteJUnit(w io.Writer) error {
 	if len(m.Runs) > 0 {
 		add(m.runSuite())
 	}
+	for _, s := range m.Selftests {
+		add(s.suite())
+	}
 	if _, err := io.WriteString(w, xml.Header); err != nil {
 		return err
 	}
@@ -76,6 +79,12 @@ func (m Merged) runSuite() junit.Testsuite {
 		t := junit.Testcase{Classname: r.Patch.Name, Name: r.Patch.Name + "/" + r.Kernel.Release, Time: fmt.Sprintf("%.3f", float64(r.ElapsedNS)/1e9)}
 		if !r.AsExpected() {
 			lines := []string{oneLine(r.Reason)}
+			if r.Refused() {
+				lines = nil
+				for _, one := range r.Refusals {
+					lines = append(lines, fmt.Sprintf("%s: %s", one.Code, one.Error()))
+				}
+			}
 			if r.Repro != "" {
 				lines = append(lines, "again: "+r.Repro)
 			}
@@ -84,6 +93,21 @@ func (m Merged) runSuite() junit.Testsuite {
 		s.AddTestcase(t)
 	}
 	return s
+}
+
+func (s Selftests) suite() junit.Testsuite {
+	out := junit.Testsuite{Name: "switchyard selftests " + s.Kernel.Release}
+	for _, script := range s.Scripts {
+		t := junit.Testcase{Classname: "livepatch", Name: script.Name + "/" + s.Kernel.Release, Time: fmt.Sprintf("%.3f", float64(script.WallNS)/1e9)}
+		switch {
+		case !script.AsExpected():
+			t.Failure = &junit.Result{Message: script.result(), Data: printable(script.lines(s))}
+		case script.Result == "skip":
+			t.Skipped = &junit.Result{Message: oneLine(script.Reason)}
+		}
+		out.AddTestcase(t)
+	}
+	return out
 }
 
 func (r Run) verdict() string {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"slices"
 	"time"
@@ -56,12 +57,19 @@ func readLogs(dir string) (*logs, error) {
 func (l *logs) run() (Run, error) {
 	h := history{
 		run: Run{Engine: "native", Patch: Patch{Functions: []Function{}}}, final: map[int]observe.Load{},
-		timeline: l.timeline, torn: l.torn,
+		facts: map[string]json.RawMessage{}, timeline: l.timeline, torn: l.torn,
 	}
+	var err error
 	for _, e := range l.own {
-		if err := h.take(e); err != nil {
-			return h.run, &FormatError{filepath.Join(l.dir, observe.RunFile), err}
+		if err == nil {
+			err = h.take(e)
 		}
+	}
+	if err == nil {
+		err = h.takeFacts()
+	}
+	if err != nil {
+		return h.run, &FormatError{filepath.Join(l.dir, observe.RunFile), err}
 	}
 	return h.report(l.own), nil
 }
@@ -82,6 +90,7 @@ func readLog(path string, torn *[]error) (observe.Timeline, error) {
 // history is a run while it is read from its logs.
 type history struct {
 	run      Run
+	facts    map[string]json.RawMessage // fields of run
 	timeline observe.Timeline
 	torn     []error
 
@@ -117,11 +126,11 @@ func (w *way) report(patched []Function) *Phase {
 func (h *history) take(e observe.Event) error {
 	switch {
 	case e.Kind == observe.KindFacts:
-		d := json.NewDecoder(bytes.NewReader(e.Raw))
-		d.DisallowUnknownFields()
-		if err := d.Decode(&h.run); err != nil {
+		var fields map[string]json.RawMessage
+		if err := json.Unmarshal(e.Raw, &fields); err != nil {
 			return fmt.Errorf("what it says of the run is not as this program knows it: %w", err)
 		}
+		maps.Copy(h.facts, fields) // the later holds, as a whole
 	case e.Step != nil:
 		h.takeStep(e)
 	case e.Finding != nil:
@@ -136,6 +145,20 @@ func (h *history) take(e observe.Event) error {
 		h.death = e.Death
 	case e.Over != nil:
 		h.over = e.Over
+	}
+	return nil
+}
+
+// takeFacts puts the facts into the run.
+func (h *history) takeFacts() error {
+	text, err := json.Marshal(h.facts)
+	if err != nil {
+		return err
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&h.run); err != nil {
+		return fmt.Errorf("what it says of the run is not as this program knows it: %w", err)
 	}
 	return nil
 }
@@ -217,6 +240,9 @@ func (h *history) report(own observe.Timeline) Run {
 		r.Verdict, r.Reason = string(verdict), reason
 	default:
 		r.Reason = h.over.Error
+		if r.Refused() { // before there was a guest
+			r.Verdict = string(check.VerdictRefused)
+		}
 	}
 	if h.over == nil || h.over.Error != "" || h.death != nil {
 		h.unfollowed()

@@ -106,6 +106,7 @@ func Merge(dir string, except ...string) (Merged, error) {
 			m.Runs = append(m.Runs, r.Runs...)
 			m.Searches = append(m.Searches, r.Searches...)
 			m.Cases = append(m.Cases, r.Cases...)
+			m.Selftests = append(m.Selftests, r.Selftests...)
 		case aTestLog:
 			log, err := readTestLogFile(path)
 			if err != nil {
@@ -132,7 +133,7 @@ func Merge(dir string, except ...string) (Merged, error) {
 	if errs != nil {
 		return m, errs
 	}
-	m.Runs, m.Searches, m.Cases = once(m.Runs), once(m.Searches), once(m.Cases)
+	m.Runs, m.Searches, m.Cases, m.Selftests = once(m.Runs), once(m.Searches), once(m.Cases), once(m.Selftests)
 	if len(m.Files) == 0 {
 		return m, &FormatError{dir, errors.New("no report.json and no output of `go test -json` lies below it")}
 	}
@@ -230,6 +231,7 @@ func (m Merged) AsExpected() bool {
 // of searches are examples, of seeds that count already.
 func (r Report) AsExpected() bool {
 	return !slices.ContainsFunc(r.Runs, func(r Run) bool { return !r.AsExpected() }) &&
+		!slices.ContainsFunc(r.Selftests, func(s Selftests) bool { return !s.AsExpected() }) &&
 		!slices.ContainsFunc(r.Searches, func(s Search) bool { return !s.AsExpected() }) &&
 		!slices.ContainsFunc(r.Cases, func(c Case) bool { return c.Result == Failed })
 }

@@ -105,6 +105,15 @@ func artifacts(t *testing.T) string {
 		{Kernel: Kernel{Release: old}, Patch: Patch{Name: "fix"}, Accel: "kvm", Verdict: "complete", Expected: "complete", Transition: Transition{Apply: &Phase{Done: true, GuestNS: 1e9}}},
 		{Kernel: Kernel{Release: young}, Patch: Patch{Name: "fix"}, Verdict: "stalled", Expected: "complete", Reason: "apply not done", Repro: "switchyard run fix"},
 	}}))
+	write(t, dir, "four/report.json", reportText(t, Report{Selftests: []Selftests{
+		{Kernel: Kernel{Release: young}, Accel: "tcg", Modules: "built", Repro: "switchyard selftests -kernel " + young, Scripts: []Script{
+			{Name: "test-state.sh", Result: "fail", Expected: "ok", Reason: "livepatch kselftest(s) failed", Status: 1, Tests: []ScriptTest{{"one", "ok"}, {"two", "fail"}}},
+			{Name: "test-syscall.sh", Result: "ok", Expected: "ok", WallNS: 2e9},
+		}},
+		{Kernel: Kernel{Release: old}, Accel: "tcg", Modules: "kernel", Scripts: []Script{
+			{Name: "test-state.sh", Result: "skip", Expected: "skip", Reason: "no <state>", Known: "it lacks them", Status: 4},
+		}},
+	}}))
 	write(t, dir, "two/merged.json", reportText(t, Report{Cases: []Case{{Package: "example.org/cases", Name: "TestLate", Kernel: "7.3.4", Result: Passed, ElapsedNS: 1e9}}}))
 	return dir
 }
@@ -118,7 +127,8 @@ func TestMerge(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, m.Runs, 2)
 	require.Len(t, m.Cases, 5)
-	require.Len(t, m.Files, 3)
+	require.Len(t, m.Selftests, 2)
+	require.Len(t, m.Files, 4)
 	require.False(t, m.AsExpected())
 	require.NoError(t, m.Save(out))
 	again, err := Merge(dir, out)
@@ -145,7 +155,8 @@ func TestMerge(t *testing.T) {
 		Skipped  int `xml:"skipped,attr"`
 	}
 	require.NoError(t, xml.Unmarshal(junit.Bytes(), &parsed))
-	require.Equal(t, 3, parsed.Failures, "TestStack and its part, and a run")
+	require.Equal(t, 4, parsed.Failures, "TestStack and its part, a run, a script")
+	require.Equal(t, 3, parsed.Skipped, "TestNoKernel and its part, a script")
 }
 
 func golden(t *testing.T, name, got string) {

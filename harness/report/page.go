@@ -58,7 +58,7 @@ type pageFound struct {
 type pageRun struct {
 	ID, Release, Patch, Verdict, Apply, Revert, Reason, Repro string
 	Good                                                      bool
-	Warnings                                                  []string
+	Refusals, Warnings                                        []string
 	Blockers                                                  []pageBlocker
 	Phases                                                    []pagePhase
 	Loads                                                     []pageLoad
@@ -156,6 +156,9 @@ func (r *Run) page(i int) (pageRun, error) {
 			text(at+"/task", b.Task), number(at+"/pid", b.PID), text(at+"/kind", b.Kind), text(at+"/reason", b.Reason), text(at+"/function", b.Function), oneLines(b.Stack),
 		})
 	}
+	for _, one := range r.Refusals {
+		out.Refusals = append(out.Refusals, oneLine(one.Error()))
+	}
 	var phases []*Phase
 	for _, n := range r.phases(path) {
 		one, err := n.page()
@@ -205,6 +208,14 @@ func (r *Run) facts(path string) []row {
 		{"CPU time of QEMU", []figure{duration(path+"/machine/cpu_ns", m.CPUNS)}},
 		{"wall time of the run", []figure{duration(path+"/elapsed_wall_ns", r.ElapsedNS)}},
 	}...)
+	for i, one := range r.Measured {
+		at := fmt.Sprintf("%s/measured/%d", path, i)
+		figures := []figure{text(at+"/name", one.Name), number(at+"/calls", one.Calls)}
+		if one.Time != nil {
+			figures = append(figures, duration(at+"/time/mean_ns", one.Time.MeanNS), duration(at+"/time/longest_ns", one.Time.LongestNS))
+		}
+		rows = append(rows, row{"measured: calls, mean and longest time", figures})
+	}
 	if r.Seed != nil {
 		rows = append(rows, row{"seed", []figure{number(path+"/seed", *r.Seed)}})
 	}

@@ -14,6 +14,8 @@ import (
 	"io"
 
 	"github.com/google/renameio/v2"
+
+	"github.com/switchyard-project/switchyard/harness/patch/refusal"
 )
 
 // Schema names the form of report.json.
@@ -27,6 +29,8 @@ type Report struct {
 	Searches []Search `json:"searches,omitempty"`
 	// Cases are there in a report that was merged from logs of `go test -json`.
 	Cases []Case `json:"cases,omitempty"`
+	// Selftests are there for runs of kernels' own livepatch selftests.
+	Selftests []Selftests `json:"selftests,omitempty"`
 }
 
 // Search is what many seeds came to on one kernel.
@@ -76,6 +80,9 @@ type Run struct {
 	// CutOff says where a run ended that came to no end of its own, as when its
 	// process was killed; "" for the others.
 	CutOff string `json:"cut_off,omitempty"`
+	// Refusals are why a diff cannot be a live patch on this kernel, found out
+	// before any guest was started. The kernel's own no has none.
+	Refusals []refusal.Refusal `json:"refusals,omitempty"`
 	// Warnings say what the verdict does not cover.
 	Warnings   []string   `json:"warnings,omitempty"`
 	Transition Transition `json:"transition"`
@@ -84,7 +91,10 @@ type Run struct {
 	Stack    []Stacked `json:"stack,omitempty"`
 	Blockers []Blocker `json:"blockers,omitempty"`
 	// Futures are there if they were asked for; empty when nothing stalled.
-	Futures    []Future    `json:"futures,omitzero"`
+	Futures []Future `json:"futures,omitzero"`
+	// Measured is what instruments (`switchyard patch count`, `time`) among the
+	// patches measured from when they were applied until they were reverted.
+	Measured   []Measured  `json:"measured,omitempty"`
 	Load       []Load      `json:"load,omitempty"`
 	LogReports []LogReport `json:"log_reports,omitempty"`
 	// KernelLog is what the kernel said from the first thing done to it on, at
@@ -97,6 +107,9 @@ type Run struct {
 	ElapsedNS        int64     `json:"elapsed_wall_ns"`
 	HostMemByte      int64     `json:"host_max_rss_bytes,omitempty"` // of this program
 }
+
+// Refused says that the patch was refused before any guest was started.
+func (r Run) Refused() bool { return len(r.Refusals) > 0 }
 
 // AsExpected says whether the run needs nobody's attention.
 func (r Run) AsExpected() bool { return r.Verdict == r.Expected }
@@ -127,7 +140,7 @@ type Patch struct {
 	Name      string     `json:"name"`
 	SHA256    string     `json:"sha256,omitempty"` // of the module's file
 	Functions []Function `json:"functions"`
-	// Route is how the module was built: "kbuild", "btf", or "prebuilt".
+	// Route is how the module was built: "kbuild", "btf", "diff" or "prebuilt".
 	Route string `json:"route,omitempty"`
 	// Warnings are what to know of the module, a sentence each.
 	Warnings []string `json:"warnings,omitempty"`
@@ -174,6 +187,24 @@ type Blocker struct {
 	LastNS   int64    `json:"last_ns"`
 }
 
+// Measured is what was measured of one function.
+type Measured struct {
+	Object string `json:"object"`
+	Name   string `json:"name"`
+	Sympos uint64 `json:"sympos"`
+	// Calls began; with Time, they ended.
+	Calls uint64        `json:"calls"`
+	Time  *MeasuredTime `json:"time,omitempty"`
+}
+
+// MeasuredTime is from entry to exit of a function's calls, in guest time.
+type MeasuredTime struct {
+	Started   uint64 `json:"started"` // calls that began
+	TotalNS   int64  `json:"total_ns"`
+	MeanNS    int64  `json:"mean_ns"`
+	LongestNS int64  `json:"longest_ns"`
+}
+
 // LogReport is a complaint of the kernel.
 type LogReport struct {
 	Kind  string   `json:"kind"`
@@ -212,6 +243,11 @@ func (r Report) WriteJSON(w io.Writer) error {
 	for i := range r.Searches {
 		if r.Searches[i].Verdicts == nil {
 			r.Searches[i].Verdicts = []Found{}
+		}
+	}
+	for i := range r.Selftests {
+		if r.Selftests[i].Scripts == nil {
+			r.Selftests[i].Scripts = []Script{}
 		}
 	}
 	for i := range r.Runs {

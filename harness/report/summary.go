@@ -35,6 +35,10 @@ func (m Merged) WriteSummary(w io.Writer) {
 		fmt.Fprint(w, "\n## Runs\n\n")
 		m.writeRuns(w)
 	}
+	if len(m.Selftests) > 0 {
+		fmt.Fprint(w, "\n## The kernels' own livepatch selftests\n\n")
+		m.writeSelftests(w)
+	}
 	m.writeFailures(w)
 }
 
@@ -134,6 +138,13 @@ func (m Merged) writeFailures(w io.Writer) {
 				lines = append(lines, "again: "+r.Repro)
 			}
 			fold(fmt.Sprintf("%s %s: %s, expected %s", r.Patch.Name, r.Kernel.Release, r.verdict(), r.Expected), lines)
+		}
+	}
+	for _, s := range m.Selftests {
+		for _, script := range s.Scripts {
+			if !script.AsExpected() {
+				fold(fmt.Sprintf("%s %s: %s, expected %s", script.Name, s.Kernel.Release, script.Result, script.Expected), script.lines(s))
+			}
 		}
 	}
 	if len(m.Missing) > 0 {

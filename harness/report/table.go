@@ -25,6 +25,7 @@ func (r Report) WriteTable(w io.Writer) {
 	}
 	t.Render()
 	for _, run := range r.Runs {
+		run.writeMeasured(w)
 		run.writeFutures(w)
 		if run.Artifacts.Recording != "" {
 			fmt.Fprintf(w, "\n%s: recorded; to replay: switchyard repro %s\n", run.Kernel.Release, run.Artifacts.Dir)
@@ -35,6 +36,10 @@ func (r Report) WriteTable(w io.Writer) {
 		if run.Reason == "" && run.AsExpected() {
 			continue
 		}
+		if run.Refused() {
+			run.writeRefusals(w)
+			continue
+		}
 		fmt.Fprintf(w, "\n%s: %s\n", run.Kernel.Release, oneLine(run.Reason))
 		if run.Artifacts.Dir != "" {
 			fmt.Fprintf(w, "  evidence: %s\n", run.Artifacts.Dir)
@@ -42,6 +47,14 @@ func (r Report) WriteTable(w io.Writer) {
 		if run.Repro != "" {
 			fmt.Fprintf(w, "  again:    %s\n", run.Repro)
 		}
+	}
+}
+
+// writeRefusals says why a diff cannot be a live patch, a sentence each.
+func (run Run) writeRefusals(w io.Writer) {
+	for _, r := range run.Refusals {
+		r.Release = "" // it begins the line
+		fmt.Fprintf(w, "\n%s: refused (%s): %s\n", run.Kernel.Release, r.Code, oneLine(r.Error()))
 	}
 }
 

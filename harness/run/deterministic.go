@@ -14,6 +14,7 @@ import (
 	"github.com/switchyard-project/switchyard/harness/check"
 	"github.com/switchyard-project/switchyard/harness/mailbox"
 	"github.com/switchyard-project/switchyard/harness/observe"
+	"github.com/switchyard-project/switchyard/harness/patch"
 	"github.com/switchyard-project/switchyard/harness/report"
 	"github.com/switchyard-project/switchyard/harness/vm"
 	"github.com/switchyard-project/switchyard/kernels/store"
@@ -87,6 +88,9 @@ func (x *execution) mailboxPlan(seed int64) (*mailbox.Plan, error) {
 		plan.With = append(plan.With, mailbox.Module{Name: m.Name, Content: content})
 	}
 	for i, m := range x.modules {
+		if m.Manifest.Instrument != "" {
+			return nil, &patch.InputError{Path: x.Patches[i].Path, Text: "what it measures cannot be read in a deterministic run, which has no channel; leave out -deterministic"}
+		}
 		content, err := os.ReadFile(m.Path)
 		if err != nil {
 			return nil, err

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"syscall"
 
 	"github.com/switchyard-project/switchyard/harness/load"
 	"github.com/switchyard-project/switchyard/harness/observe"
@@ -21,7 +22,7 @@ func (x *execution) drive(ctx context.Context) error {
 	if len(x.with) > 0 {
 		err := x.step(stepWith, func() error {
 			for _, m := range x.with {
-				if err := x.guest.Insert(ctx, m, ""); err != nil {
+				if err := x.insertFirst(ctx, m); err != nil {
 					return err
 				}
 			}
@@ -33,6 +34,9 @@ func (x *execution) drive(ctx context.Context) error {
 	}
 	var err error
 	if x.before, err = x.moduleReferences(ctx); err != nil {
+		return err
+	}
+	if err := x.compareMemory(ctx); err != nil || x.refused {
 		return err
 	}
 	if err := x.probe(ctx, x.Patches, "before the patch", patch.Probe.Old); err != nil {
@@ -49,7 +53,13 @@ func (x *execution) drive(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := x.measure(ctx); err != nil {
+		return err
+	}
 	if err := x.step(stepRevert, func() error { return x.revertAll(ctx) }); err != nil {
+		return err
+	}
+	if err := x.measure(ctx); err != nil {
 		return err
 	}
 	if !x.refused && x.allDone() {
@@ -64,6 +74,20 @@ func (x *execution) drive(ctx context.Context) error {
 	return x.guest.Fence(ctx)
 }
 
+// insertFirst loads a module that is to be there before the patch. One of the
+// kernel's own may be there already, or find nothing to drive.
+func (x *execution) insertFirst(ctx context.Context, m *patch.Module) error {
+	err := x.guest.Insert(ctx, m, "")
+	var refused *Refused
+	if !m.Own || !errors.As(err, &refused) {
+		return err
+	}
+	if refused.Errno != syscall.EEXIST {
+		x.find(observe.FoundWarning, "the kernel's own module %s does not load in this guest (%v): what the patch changes in it was not seen", m.Name, refused.Errno)
+	}
+	return nil
+}
+
 // applyAll applies the patches in order, each followed to its end. It ends
 // early where one is refused or stalls.
 func (x *execution) applyAll(ctx context.Context) error {
@@ -71,7 +95,7 @@ func (x *execution) applyAll(ctx context.Context) error {
 		a, err := x.guest.Apply(ctx, m, x.StallAfter)
 		var refused *Refused
 		if errors.As(err, &refused) {
-			x.refuse(refused)
+			x.refuse(refused.Error())
 			return nil
 		}
 		if a != nil {
@@ -165,10 +189,10 @@ func (x *execution) leaked(after map[string]int, livepatches []string) {
 	}
 }
 
-// refuse notes that the kernel did not take a patch.
-func (x *execution) refuse(r *Refused) {
+// refuse notes that a patch was not taken, and why.
+func (x *execution) refuse(why string) {
 	x.refused = true
-	x.find(observe.FoundRefusal, "%s", r.Error())
+	x.find(observe.FoundRefusal, "%s", why)
 }
 
 // named says whether name is one of the patches, whose leak is told already.

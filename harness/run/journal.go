@@ -145,7 +145,7 @@ func (x *execution) close(err error) (report.Run, error) {
 	if err == nil {
 		err = unread
 	}
-	if x.guest == nil && err != nil { // there is nothing to look at
+	if x.guest == nil && err != nil && !x.refused { // there is nothing to look at
 		_ = os.Remove(filepath.Join(x.Dir, observe.RunFile))
 		_ = os.Remove(x.Dir) // if nothing else is in it
 	}

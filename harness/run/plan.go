@@ -15,6 +15,7 @@ import (
 	"github.com/switchyard-project/switchyard/harness/load"
 	"github.com/switchyard-project/switchyard/harness/observe"
 	"github.com/switchyard-project/switchyard/harness/patch"
+	"github.com/switchyard-project/switchyard/harness/patch/refusal"
 	"github.com/switchyard-project/switchyard/harness/report"
 	"github.com/switchyard-project/switchyard/kernels"
 )
@@ -58,18 +59,19 @@ const (
 // execution is a plan while it is carried out.
 type execution struct {
 	*Plan
-	yard    *Yard
-	kit     *kernels.Kit
-	with    []*patch.Module
-	modules []*patch.Module // of Patches
-	guest   *Guest
-	loads   []runningLoad
-	journal *observe.Log // of the run's own
-	refused bool         // a patch was
-	applied []*transition
-	before  map[string]int // modules and their references before the first patch
-	stall   *stall         // the first one, if Futures are to be tried
-	wake    *patch.Module  // of future "wake"
+	yard     *Yard
+	kit      *kernels.Kit
+	with     []*patch.Module
+	modules  []*patch.Module // of Patches
+	guest    *Guest
+	loads    []runningLoad
+	journal  *observe.Log // of the run's own
+	refused  bool         // a patch was
+	measured bool         // something was, by an instrument
+	applied  []*transition
+	before   map[string]int // modules and their references before the first patch
+	stall    *stall         // the first one, if Futures are to be tried
+	wake     *patch.Module  // of future "wake"
 }
 
 // transition is one patch of the stack and both its ways.
@@ -78,8 +80,9 @@ type transition struct {
 	apply, revert *Applied
 }
 
-// Run carries out a plan. The error is for what kept it from a verdict: input
-// that cannot be used, something this machine lacks, an interruption.
+// Run carries out a plan. The error is for what kept it from a guest's verdict:
+// input that cannot be used (of a refused diff, which is a verdict too, the
+// result tells as well), something this machine lacks, an interruption.
 // Everything that the guest did is in the result, the machine's death too.
 func (y *Yard) Run(ctx context.Context, p Plan) (report.Run, error) {
 	if p.Expected == "" {
@@ -124,7 +127,7 @@ func (x *execution) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return x.step(stepModule, func() error {
+	err = x.step(stepModule, func() error {
 		for _, src := range append(patch.Needed(x.Patches...), append(patch.Needed(x.With...), x.With...)...) {
 			m, err := x.build(ctx, src)
 			if err != nil {
@@ -135,8 +138,8 @@ func (x *execution) prepare(ctx context.Context) error {
 				x.with = append(x.with, m)
 			}
 		}
-		for _, src := range x.Patches {
-			m, err := x.build(ctx, src)
+		for i, src := range x.Patches {
+			m, err := x.build(ctx, src, patch.Below(x.Patches, i)...)
 			if err != nil {
 				return err
 			}
@@ -145,15 +148,51 @@ func (x *execution) prepare(ctx context.Context) error {
 			}
 			x.modules = append(x.modules, m)
 		}
+		if err := x.instrumentsAlone(); err != nil {
+			return err
+		}
+		if err := x.addTargets(ctx); err != nil {
+			return err
+		}
 		x.noteIdentity()
 		return x.prepareFutures(ctx)
 	})
+	if all := refusal.All(err); len(all) > 0 { // which is a verdict, although no guest gave it
+		x.refused = true
+		x.facts(map[string]any{"refusals": all, "artifacts": report.Artifacts{}}) // nothing ran that could have left something
+	}
+	return err
 }
 
-// build builds src and, before any guest is started for it, checks a prebuilt
-// module's kernel.
-func (x *execution) build(ctx context.Context, src *patch.Source) (*patch.Module, error) {
-	m, err := x.yard.Builder.Build(ctx, src, x.kit)
+// addTargets adds the modules of the kernel's own that are patched to those to
+// be loaded first: a patch of what is not there shows nothing.
+func (x *execution) addTargets(ctx context.Context) error {
+	var own []*patch.Module
+	for _, m := range x.modules {
+		for _, object := range m.Manifest.Objects() {
+			found, err := x.yard.Builder.Own(ctx, x.kit, object)
+			var none *kernels.NoModuleError
+			if errors.As(err, &none) {
+				continue // the image, or a module that the user brings or means to load later
+			}
+			if err != nil {
+				return err
+			}
+			for _, m := range found {
+				if !slices.ContainsFunc(append(own, x.with...), func(w *patch.Module) bool { return w.Name == m.Name }) {
+					own = append(own, m)
+				}
+			}
+		}
+	}
+	x.with = append(own, x.with...)
+	return nil
+}
+
+// build builds src, on the diffs below it, and, before any guest is started for
+// it, checks a prebuilt module's kernel.
+func (x *execution) build(ctx context.Context, src *patch.Source, below ...*patch.Source) (*patch.Module, error) {
+	m, err := x.yard.Builder.Build(ctx, src, x.kit, below...)
 	if err != nil {
 		return nil, err
 	}

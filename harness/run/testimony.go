@@ -105,7 +105,7 @@ func (t *testimony) take(r *mailbox.Result, at int64) error {
 		if err != nil {
 			return err
 		}
-		t.refuse(&Refused{Module: m.Name, Errno: r.Refused.Errno, Words: kernelWords(t.guest.rec.since(t.mark))})
+		t.refuse((&Refused{Module: m.Name, Errno: r.Refused.Errno, Words: kernelWords(t.guest.rec.since(t.mark))}).Error())
 	case r.Followed != nil:
 		return t.takeFollowed(r.Followed)
 	case r.Unloaded != nil:

@@ -101,7 +101,7 @@ func NewYard(o Options) (*Yard, error) {
 	if o.Prefork {
 		y.pool = &pool{size: max(o.VMs, runtime.NumCPU())}
 	}
-	y.Builder = &patch.Builder{Store: st, Root: y.Root, Route: o.Route}
+	y.Builder = &patch.Builder{Store: st, Root: y.Root, Route: o.Route, Archive: archive, Progress: o.Progress}
 	y.Source = &source.Provider{
 		Store: st, Root: y.Root, Mirror: os.Getenv(source.MirrorVariable), Releases: source.KernelOrg, Keys: keys,
 		Jobs: runtime.NumCPU(), Progress: o.Progress, Objects: o.Objects, Note: o.Note, Waiting: o.Waiting,

@@ -36,6 +36,10 @@ type index struct {
 	Names string
 	// Kernels are the packages of kernelPackage names.
 	Kernels []Package
+	// MakingNames are the names of packages that Making was chosen by.
+	MakingNames string `json:",omitempty"`
+	// Making are what kernels are made from and with: see makingNames.
+	Making []Package `json:",omitempty"`
 }
 
 func (a *Archive) indexPath(s Suite) string { return filepath.Join(a.indexDir(), s.Name+".json") }
@@ -66,8 +70,13 @@ func (a *Archive) readIndex(s Suite) (*index, error) {
 // than a day, else from the mirror, else, if the mirror cannot be reached,
 // from the cache all the same.
 func (a *Archive) index(ctx context.Context, s Suite) (*index, error) {
+	return a.indexIf(ctx, s, a.young)
+}
+
+// indexIf is index with another idea of which cached one is good enough.
+func (a *Archive) indexIf(ctx context.Context, s Suite, good func(*index) bool) (*index, error) {
 	old, err := a.readIndex(s)
-	if err == nil && a.young(old) {
+	if err == nil && good(old) {
 		return old, nil
 	}
 	unlock, err := a.Store.Lock(ctx, "archive/"+filepath.Base(a.indexDir())+"/"+s.Name)
@@ -75,7 +84,7 @@ func (a *Archive) index(ctx context.Context, s Suite) (*index, error) {
 		return nil, err
 	}
 	defer unlock()
-	if old, err = a.readIndex(s); err == nil && a.young(old) {
+	if old, err = a.readIndex(s); err == nil && good(old) {
 		return old, nil // another process was faster
 	}
 	ix, err := a.refresh(ctx, s, old)
@@ -89,6 +98,10 @@ func (a *Archive) young(ix *index) bool {
 	age := a.Now().Sub(ix.Fetched)
 	return age >= 0 && age < indexKept && ix.Names == kernelNames.String()
 }
+
+// complete says whether the index tells of sources and compilers as well. One
+// that an older switchyard wrote does not.
+func (ix *index) complete() bool { return ix.MakingNames == makingNames.String() }
 
 // refresh asks the mirror. Once it could not be reached it is not asked again
 // by this process: six suites' time-outs are a minute and a half.
@@ -112,7 +125,7 @@ func (a *Archive) fetchIndex(ctx context.Context, s Suite, old *index) (*index, 
 	if err := os.MkdirAll(a.indexDir(), 0o755); err != nil {
 		return nil, store.DiskFull(err, a.Store.Dir)
 	}
-	ix := &index{Suite: s.Name, Fetched: a.Now(), Names: kernelNames.String()}
+	ix := &index{Suite: s.Name, Fetched: a.Now(), Names: kernelNames.String(), MakingNames: makingNames.String()}
 	r, ok, err := a.fetchRelease(ctx, s)
 	if err != nil {
 		return nil, err
@@ -125,8 +138,8 @@ func (a *Archive) fetchIndex(ctx context.Context, s Suite, old *index) (*index, 
 		return nil, err
 	}
 	ix.Packages = f.sha256
-	if old != nil && old.Packages == f.sha256 && old.Names == ix.Names {
-		ix.Kernels = old.Kernels
+	if old != nil && old.Packages == f.sha256 && old.Names == ix.Names && old.complete() {
+		ix.Kernels, ix.Making = old.Kernels, old.Making
 		return ix, a.writeIndex(s, ix)
 	}
 	dir := filepath.Join(a.Store.Dir, "downloads", filepath.Base(a.indexDir())+"-"+s.Name)
@@ -166,6 +179,9 @@ func (a *Archive) derive(ix *index, s Suite, path, suffix string) error {
 	err := eachPackage(path, suffix, s, func(p Package) error {
 		if kernelPackage(p.Name) {
 			ix.Kernels = append(ix.Kernels, p)
+		}
+		if makingNames.MatchString(p.Name) {
+			ix.Making = append(ix.Making, p)
 		}
 		return tools(p)
 	})

@@ -189,3 +189,36 @@ func (u *unpacker) file(h *tar.Header, to string, content io.Reader) error {
 	// make compares times.
 	return u.root.Chtimes(to, time.Time{}, h.ModTime)
 }
+
+// Data is the tar archive of a package's data, packed as Suffix says (".xz"), for
+// somebody who unpacks it by other means than Unpack: a package of a hundred
+// megabytes by a program that is faster.
+type Data struct {
+	io.Reader
+	Suffix string
+	Size   int64 // bytes, packed
+	file   *os.File
+}
+
+// OpenData opens the data of a .deb file.
+func OpenData(file string) (*Data, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, fmt.Errorf("unpack: %w", err)
+	}
+	archive, err := deb.LoadAr(f)
+	for err == nil {
+		var member *deb.ArEntry
+		if member, err = archive.Next(); err != nil {
+			break
+		}
+		if suffix, ok := strings.CutPrefix(member.Name, "data.tar"); ok {
+			return &Data{member.Data, suffix, member.Size, f}, nil
+		}
+	}
+	f.Close()
+	return nil, fmt.Errorf("unpack %s: %w", file, err)
+}
+
+// Close closes the file.
+func (d *Data) Close() error { return d.file.Close() }

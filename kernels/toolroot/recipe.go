@@ -24,9 +24,9 @@ type recipe struct {
 type choice struct{ pkg, why string }
 
 // parts is what the tool root consists of. QEMU is one by itself, so that a
-// host with a good QEMU does not fetch it; so is the browser, which only tests
-// want.
-var parts = []recipe{buildPart, qemuPart, browserPart}
+// host with a good QEMU does not fetch it, and so are the programs for guests
+// whose scripts are not ours, and the browser, which only tests want.
+var parts = []recipe{buildPart, qemuPart, userlandPart, browserPart}
 
 var buildPart = recipe{
 	name: "build",
@@ -103,6 +103,34 @@ var qemuPart = recipe{
 		{"openssl-provider-legacy", "outdated ciphers; QEMU's TLS is GnuTLS"},
 		{"libpam-modules", "nobody logs in"},
 		{"libpam-modules-bin", "as libpam-modules"},
+	},
+}
+
+var userlandPart = recipe{
+	name: "userland",
+	want: []choice{
+		{"bash", "what the kernel's selftests are written for"},
+		{"coreutils", "cat, id, mktemp, comm, stat, …"},
+		{"util-linux", "dmesg"},
+		{"procps", "sysctl"},
+		{"kmod", "modprobe, insmod, rmmod, modinfo"},
+		{"grep", "as bash"},
+		{"sed", "as bash"},
+		{"mawk", "awk"},
+		{"diffutils", "diff"},
+		{"libc-bin", "getconf"},
+	},
+	without: []choice{
+		{"dpkg", "asked for by packages' scripts, which do not run"},
+		{"debconf", "as dpkg"},
+		{"base-files", "asked for by bash; the image has its own folders"},
+		{"debianutils", "as base-files"},
+		{"init-system-helpers", "services, of which there are none"},
+		{"linux-sysctl-defaults", "settings for a running system"},
+		{"libpam0g", "nobody logs in"},
+		{"libpam-modules", "as libpam0g"},
+		{"login", "as libpam0g"},
+		{"login.defs", "as libpam0g"},
 	},
 }
 

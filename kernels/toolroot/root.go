@@ -58,6 +58,12 @@ func OpenQEMU(ctx context.Context, st *store.Store, ar *debian.Archive) (*Root, 
 	return r, nil
 }
 
+// OpenUserland gives the part of the tool root that holds the programs for a
+// guest whose scripts are not ours. Run does not work in it.
+func OpenUserland(ctx context.Context, st *store.Store, ar *debian.Archive) (*Root, error) {
+	return open(ctx, st, ar, userlandPart)
+}
+
 func open(ctx context.Context, st *store.Store, ar *debian.Archive, part recipe) (*Root, error) {
 	name, ok := newestAtHand(st, part)
 	var packages []debian.Package

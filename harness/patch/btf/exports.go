@@ -4,6 +4,7 @@ package btf
 
 import (
 	"bytes"
+	"debug/elf"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -15,8 +16,14 @@ type Export struct {
 	CRC uint32 `json:",omitempty"`
 	// Namespace must be imported by who uses it; "" for most.
 	Namespace string `json:",omitempty"`
+	// Address is where the image puts it.
+	Address uint64 `json:"-"`
+}
 
-	address uint64
+// ReadExports reads the symbols that the image lets modules use.
+func ReadExports(file *elf.File) (map[string]Export, error) {
+	all, _, err := (&image{file: file, data: map[string][]byte{}}).exports()
+	return all, err
 }
 
 // A table of exported symbols is an array of struct kernel_symbol, three
@@ -84,7 +91,7 @@ func readSymbols(table []byte, at uint64, strings []byte, stringsAt uint64) ([]s
 		if err != nil || name == "" {
 			return nil, fmt.Errorf("entry %d has no name: its form is not known", n/symbolSize)
 		}
-		s := symbol{name, Export{address: field(0)}}
+		s := symbol{name, Export{Address: field(0)}}
 		if binary.LittleEndian.Uint32(table[n+8:]) != 0 {
 			if s.Namespace, err = stringAt(strings, field(8)-stringsAt); err != nil {
 				return nil, fmt.Errorf("namespace of %s: %w", name, err)

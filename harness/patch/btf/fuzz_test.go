@@ -93,8 +93,8 @@ func TestReadSymbols(t *testing.T) {
 	found, err := readSymbols(table, 0x1000, names, 0x2000)
 	require.NoError(t, err)
 	require.Equal(t, []symbol{
-		{"to_come", Export{address: 0x500}},
-		{"with_space", Export{Namespace: "SPACE", address: 0x510}},
+		{"to_come", Export{Address: 0x500}},
+		{"with_space", Export{Namespace: "SPACE", Address: 0x510}},
 	}, found)
 	for _, damaged := range []struct{ table, names []byte }{
 		{table[:len(table)-1], names}, {table, names[:3]}, {table, nil}, {bytes.Repeat([]byte{0xff}, symbolSize), names},

@@ -136,10 +136,10 @@ func (i *image) entries(exports map[string]Export) (endbr, nop bool, err error) 
 	}
 	var withEndbr, calls, nops, all int
 	for _, e := range exports {
-		if e.address < text.Addr || e.address >= text.Addr+text.Size {
+		if e.Address < text.Addr || e.Address >= text.Addr+text.Size {
 			continue
 		}
-		code := i.at(e.address)
+		code := i.at(e.Address)
 		all++
 		if after, ok := bytes.CutPrefix(code, endbr64); ok {
 			withEndbr++

@@ -15,7 +15,25 @@ type Object struct {
 	Name     string // for messages: the file it came from
 	Sections []*Section
 	Symbols  []*Symbol // in file order, without the null symbol
+	// Tables are relocations that the kernel applies by itself, section by
+	// section and not when the file is loaded: those flagged RelaLivepatch.
+	Tables []*Table
 }
+
+// Table is one such relocation section: part of the loaded module, beside the
+// relocations that Target has of its own.
+type Table struct {
+	Name   string
+	Flags  elf.SectionFlag
+	Target *Section
+	Relocs []Reloc // sorted by Offset
+}
+
+// The kernel's own additions to ELF. Source: include/uapi/linux/elf.h.
+const (
+	RelaLivepatch elf.SectionFlag  = 0x00100000 // SHF_RELA_LIVEPATCH
+	Livepatch     elf.SectionIndex = 0xff20     // SHN_LIVEPATCH, of a symbol that livepatch looks up
+)
 
 // Section is one section that is not a symbol, string or relocation table:
 // those are made by the writer.

@@ -3,6 +3,7 @@
 package object
 
 import (
+	"cmp"
 	"debug/elf"
 	"encoding/binary"
 	"errors"
@@ -140,6 +141,12 @@ func (d *reader) readRelocs() error {
 		if len(data)%relaSize != 0 {
 			return fmt.Errorf("section %s: %d bytes are no whole number of relocations", s.Name, len(data))
 		}
+		relocs := &target.Relocs
+		if s.Flags&RelaLivepatch != 0 {
+			t := &Table{Name: s.Name, Flags: s.Flags &^ elf.SHF_INFO_LINK, Target: target}
+			d.object.Tables = append(d.object.Tables, t)
+			relocs = &t.Relocs
+		}
 		for ; len(data) > 0; data = data[relaSize:] {
 			info := binary.LittleEndian.Uint64(data[8:])
 			r := Reloc{
@@ -156,20 +163,14 @@ func (d *reader) readRelocs() error {
 			if r.Symbol = d.symbols[n]; r.Offset >= target.Size {
 				return fmt.Errorf("section %s: a relocation at %#x of %#x bytes", s.Name, r.Offset, target.Size)
 			}
-			target.Relocs = append(target.Relocs, r)
+			*relocs = append(*relocs, r)
 		}
-		slices.SortStableFunc(target.Relocs, func(a, b Reloc) int {
-			switch {
-			case a.Offset < b.Offset:
-				return -1
-			case a.Offset > b.Offset:
-				return 1
-			}
-			return 0
-		})
+		slices.SortStableFunc(*relocs, byOffset)
 	}
 	return nil
 }
+
+func byOffset(a, b Reloc) int { return cmp.Compare(a.Offset, b.Offset) }
 
 func (d *reader) readGroups() error {
 	for _, s := range d.file.Sections {

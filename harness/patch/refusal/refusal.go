@@ -27,6 +27,7 @@ const (
 	Layout         Code = "layout"          // a struct, union or enum has another shape
 	Data           Code = "data"            // initialised data changed
 	Signature      Code = "signature"       // an exported function has other parameters
+	StackArguments Code = "stack-arguments" // may get arguments on the stack, so it cannot be timed
 	Exports        Code = "exports"         // the set of exported symbols changed
 	NoFentry       Code = "no-fentry"       // nothing can be hooked in: no call of __fentry__
 	NoTrace        Code = "notrace"         // the source forbids tracing of the function
@@ -75,4 +76,28 @@ func (r *Refusal) Error() string {
 		s.WriteString("; " + r.Advice)
 	}
 	return s.String()
+}
+
+// All are the refusals in err, in order: it may be one, several through
+// go-multierror, or either wrapped.
+func All(err error) (all []*Refusal) {
+	switch e := err.(type) {
+	case nil:
+		return nil
+	case *Refusal:
+		return []*Refusal{e}
+	case interface{ WrappedErrors() []error }:
+		for _, one := range e.WrappedErrors() {
+			all = append(all, All(one)...)
+		}
+		return all
+	case interface{ Unwrap() []error }:
+		for _, one := range e.Unwrap() {
+			all = append(all, All(one)...)
+		}
+		return all
+	case interface{ Unwrap() error }:
+		return All(e.Unwrap())
+	}
+	return nil
 }

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/spf13/cobra"
+
+	"github.com/switchyard-project/switchyard/harness/patch"
+	"github.com/switchyard-project/switchyard/harness/patch/diff"
+	"github.com/switchyard-project/switchyard/harness/run"
+)
+
+func patchCheckCommand() *cobra.Command {
+	var kernel string
+	var diffs diffFlags
+	cmd := &cobra.Command{
+		Use:   "check DIFF",
+		Short: "Say what a diff would patch in one kernel, and whether the kernel has it",
+		Long: `Say what a diff would patch in one kernel. Each function that it changes is
+compiled as it is in the kernel's source and compared with the kernel's image:
+a live patch holds only where both are the same, byte for byte but for what
+the linker and the booting kernel fill in. Exit status 2 if the diff cannot be
+a live patch.`,
+		Example: `  switchyard patch check fix.patch -kernel 6.12`,
+		Args:    oneArgument("one diff"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if kernel == "" {
+				return usageError{fmt.Errorf("patch check needs -kernel, the kernel to check against")}
+			}
+			o, err := diffs.options(args)
+			if err != nil {
+				return err
+			}
+			src, err := patch.OpenAs(args[0], o)
+			if err != nil {
+				return err
+			}
+			y, done, err := openYard(cmd, run.Options{})
+			if err != nil {
+				return err
+			}
+			defer done()
+			kit, err := oneKernel(cmd, y, kernel)
+			if err != nil {
+				return err
+			}
+			checked, err := y.Builder.Check(cmd.Context(), src, kit)
+			done()
+			if checked != nil {
+				for _, n := range checked.Made.Notes {
+					fmt.Fprintln(cmd.ErrOrStderr(), n)
+				}
+				for _, w := range checked.Made.Warnings {
+					fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", w)
+				}
+				printChecked(cmd.OutOrStdout(), checked)
+			}
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&kernel, "kernel", "", "the kernel to check against, such as 6.12")
+	diffs.register(cmd)
+	return cmd
+}
+
+// printChecked prints a row for each function that the diff changes.
+func printChecked(w io.Writer, checked *diff.Checked) {
+	if len(checked.Functions) == 0 {
+		return
+	}
+	t := table.NewWriter()
+	t.SetOutputMirror(w)
+	t.SetStyle(table.StyleLight)
+	t.Style().Options = table.OptionsNoBordersAndSeparators
+	t.AppendHeader(table.Row{"object", "function", "file", "at", "kernel and source"})
+	for _, f := range checked.Functions {
+		address, result := "-", "the same"
+		if f.Address != 0 {
+			address = fmt.Sprintf("%#x", f.Address)
+		}
+		if !f.OK() {
+			result = fmt.Sprintf("differ at +%#x: %s", f.Offset, f.Why)
+		}
+		t.AppendRow(table.Row{f.Object, f.Name, f.Unit, address, result})
+	}
+	t.Render()
+}

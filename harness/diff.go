@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package harness
+
+import (
+	"bytes"
+	"errors"
+	"path"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/switchyard-project/switchyard/harness/patch"
+	"github.com/switchyard-project/switchyard/harness/patch/refusal"
+	"github.com/switchyard-project/switchyard/kernels"
+)
+
+// Probes are those beside the patch at path: see patch.Probe.
+func Probes(t testing.TB, path string) []patch.Probe {
+	t.Helper()
+	src, err := patch.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return src.Probes
+}
+
+// Refusals builds the diff at path for k, without a guest, and gives why it
+// cannot be a live patch; one that can fails the test.
+func Refusals(t testing.TB, k *kernels.Kit, path string) []*refusal.Refusal {
+	t.Helper()
+	y, ctx := yard(t), testContext(t)
+	src, err := patch.Open(path)
+	if err == nil {
+		var m *patch.Module
+		if m, err = y.Builder.Build(ctx, src, k); err == nil {
+			t.Fatalf("%s: %s was made of %s, which should have been refused", k.Release, m.Path, path)
+		}
+	}
+	all := refusal.All(err)
+	if len(all) == 0 {
+		t.Fatalf("%s: %s was not refused but failed: %+v", k.Release, path, fetchError(ctx, k.Release, err))
+	}
+	return all
+}
+
+// InsertOwn loads the kernel's own module called name and those that it needs.
+// The error is a *kernels.NoModuleError if the kernel comes without it.
+func (v *VM) InsertOwn(t testing.TB, name string) error {
+	t.Helper()
+	files, _, err := v.Kit.ModuleFiles(name)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		content, err := kernels.ReadModule(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name, _, _ := strings.Cut(path.Base(f), ".ko")
+		inside := path.Join("/tmp/own", name+".ko")
+		err = v.Client.Put(v.ctx, inside, 0o644, bytes.NewReader(content), int64(len(content)))
+		if err == nil {
+			err = v.Client.Load(v.ctx, inside, "")
+		}
+		if err != nil && !errors.Is(err, syscall.EEXIST) {
+			t.Fatalf("load the kernel's own %s: %v", name, v.Explain(err))
+		}
+	}
+	return nil
+}

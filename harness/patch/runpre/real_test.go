@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package runpre
+
+import (
+	"os"
+	"path"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/switchyard-project/switchyard/harness/patch/object"
+	"github.com/switchyard-project/switchyard/harness/patch/tree"
+	"github.com/switchyard-project/switchyard/kernels"
+	"github.com/switchyard-project/switchyard/kernels/debian"
+	"github.com/switchyard-project/switchyard/kernels/source"
+	"github.com/switchyard-project/switchyard/kernels/store"
+)
+
+// kernelsVariable chooses other kernels than these two: "5.10,7.3".
+const kernelsVariable = "SWITCHYARD_TREE_KERNELS"
+
+// TestShippedKernel compares files of kernels that a distribution built, whose
+// images have no symbol table: every function must be found.
+func TestShippedKernel(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles with the real tool root")
+	}
+	st, err := store.Open("")
+	require.NoError(t, err)
+	archive, err := debian.NewArchive(st, nil)
+	require.NoError(t, err)
+	deps := tree.Deps{Store: st, Archive: archive, Root: toolsOf(st, archive)}
+	catalogue := &kernels.Catalogue{Providers: []kernels.Provider{debian.NewProvider(archive), &source.Provider{Store: st, Root: deps.Root}}}
+	chosen := os.Getenv(kernelsVariable)
+	if chosen == "" {
+		chosen = "6.1,6.12"
+	}
+	found, err := catalogue.Select(t.Context(), chosen)
+	require.NoError(t, err)
+	for _, c := range found {
+		t.Run(c.Release, func(t *testing.T) {
+			kit, err := catalogue.Get(t.Context(), c)
+			require.NoError(t, err)
+			tr, err := tree.Open(t.Context(), deps, kit)
+			if kernels.IsLacking(err) {
+				t.Skip(err)
+			}
+			require.NoError(t, err)
+			im, err := OpenImage(kit)
+			require.NoError(t, err)
+			for _, source := range []string{"fs/proc/cmdline.c", "fs/namei.c", "net/core/dev.c", "kernel/sys.c", "fs/fat/dir.c", "fs/fat/namei_vfat.c"} {
+				units, err := tr.Units(t.Context(), source)
+				require.NoError(t, err)
+				compiled, err := tr.Compile(t.Context(), tree.Job{Units: units})
+				require.NoError(t, err)
+				for _, c := range compiled {
+					o, err := object.Open(c.Path)
+					require.NoError(t, err)
+					report, err := Match(o, im, c.Object)
+					require.NoError(t, err)
+					checkShipped(t, path.Base(source), report)
+				}
+			}
+		})
+	}
+}
+
+// weak are functions of these files that the architecture has its own of.
+var weak = map[string]bool{"arch_prctl_spec_ctrl_get": true, "arch_prctl_spec_ctrl_set": true}
+
+func checkShipped(t *testing.T, source string, report *Report) {
+	t.Helper()
+	same := 0
+	for _, f := range report.Functions {
+		if f.OK {
+			same++
+			continue
+		}
+		if !weak[f.Name] {
+			t.Errorf("%s: %s+%#x: %s", source, f.Name, f.Offset, f.Why)
+		}
+	}
+	named := 0
+	for _, p := range report.Symbols {
+		if p.Name != "" {
+			named++
+		}
+	}
+	t.Logf("%s of %s: %d of %d functions, %d symbols", source, report.Object, same, len(report.Functions), named)
+}
