@@ -148,3 +148,38 @@ func BenchmarkLargeReport(b *testing.B) {
 		require.NoError(b, f.SaveAll(dir))
 	}
 }
+
+// TestFacts: one that is told again takes the former's place as a whole; what
+// no report knows is no run's log.
+func TestFacts(t *testing.T) {
+	log := func(facts ...string) (report.Run, error) {
+		dir := t.TempDir()
+		l, err := observe.Create(filepath.Join(dir, observe.RunFile), 0)
+		require.NoError(t, err)
+		for _, f := range facts {
+			require.NoError(t, l.Append(observe.Event{Clock: observe.Host, Kind: observe.KindFacts, Raw: json.RawMessage(f)}))
+		}
+		require.NoError(t, l.Append(observe.Event{Clock: observe.Host, Kind: observe.KindOver, Over: &observe.Over{Error: "fs/a.c:7: no"}}))
+		require.NoError(t, l.Close())
+		return report.FromLogs(dir)
+	}
+	r, err := log(
+		`{"patch":{"name":"p","functions":[{"name":"f","object":"m","sympos":3},{"name":"g"}]},"expected":"complete"}`,
+		`{"patch":{"name":"q","functions":[{"name":"h"}]}}`,
+	)
+	require.NoError(t, err)
+	require.Equal(t, report.Patch{Name: "q", Functions: []report.Function{{Name: "h"}}}, r.Patch)
+	require.Equal(t, "complete", r.Expected)
+	require.Empty(t, r.Verdict)
+	require.Equal(t, "fs/a.c:7: no", r.Reason)
+
+	r, err = log(`{"refusals":[{"code":"hunk-failed","file":"fs/a.c","line":7,"text":"no"}]}`)
+	require.NoError(t, err)
+	require.Equal(t, "refused", r.Verdict)
+
+	var wrong *report.FormatError
+	_, err = log(`{"colour":"red"}`)
+	require.ErrorAs(t, err, &wrong)
+	_, err = log(`{"patch":7}`)
+	require.ErrorAs(t, err, &wrong)
+}
