@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -82,8 +81,13 @@ func (f *seedFlags) one(ctx context.Context, y *run.Yard, p run.Plan) (report.Ru
 
 // search tries the seeds on one kernel after the other: each keeps all
 // machines busy.
-func (f *runFlags) search(ctx context.Context, y *run.Yard, scr *screen, cmd *cobra.Command, in *input, found []kernels.Candidate, dir string) (report.Report, error) {
+func (f *runFlags) search(ctx context.Context, y *run.Yard, scr *screen, cmd *cobra.Command, in *input, found []kernels.Candidate, dir string) (_ report.Report, err error) {
 	var r report.Report
+	log, err := f.commandLog(dir, cmd, in, found)
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, log.Close()) }()
 	for _, c := range found {
 		p := f.plan(cmd, c, in)
 		p.Dir = p.DirFor(dir)
@@ -92,8 +96,9 @@ func (f *runFlags) search(ctx context.Context, y *run.Yard, scr *screen, cmd *co
 		result, runs, err := y.Search(ctx, p, run.Seeds{
 			First: f.seed, N: f.seeds,
 			Repro: func(seed int64) string { return again(cmd, c.Release, f.words(seed)...) },
-			Tried: func(done int, one report.Run) {
-				if done%every == 0 || !one.AsExpected() {
+			Tried: func(done int, one report.Tried) {
+				_ = log.Tried(one) // its Close tells
+				if done%every == 0 || one.Verdict != one.Expected {
 					scr.step(c.Release, fmt.Sprintf("%d of %d seeds, this one %s", done, f.seeds, one.Verdict))
 				}
 			},
@@ -126,7 +131,7 @@ func (f *runFlags) showSearch(cmd *cobra.Command, r report.Report, dir string, d
 			r.Runs[i].Artifacts.Dir = ""
 		}
 	default:
-		err = errors.Join(err, r.Save(filepath.Join(dir, "report.json")))
+		err = errors.Join(err, saveReports(dir))
 	}
 	if f.format == "json" {
 		err = errors.Join(err, r.WriteJSON(cmd.OutOrStdout()))

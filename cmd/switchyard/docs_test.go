@@ -127,10 +127,15 @@ func TestReportsAreValid(t *testing.T) {
 	schema, err := jsonschema.NewCompiler().Compile("../../docs/report.schema.json")
 	require.NoError(t, err)
 	rounds, seed := 2, int64(7)
-	phase := &report.Phase{Rounds: &rounds, Samples: []report.Sample{{}}}
+	stack, at := 0, int64(5)
+	phase := &report.Phase{
+		Rounds: &rounds, Samples: []report.Sample{{}}, Way: report.WayReversal, TurnedNS: 3, SwitchedNS: 4,
+		RoundsNS: []int64{1}, SignalsNS: []int64{2}, Stacks: [][]string{{"f+0x1/0x2"}},
+		Lanes: []report.Lane{{Looks: []report.Look{{Stack: &stack}}}, {SwitchedNS: &at, Exited: true}}, LanesOmitted: 1,
+	}
 	for _, r := range []report.Report{
 		{},
-		{Runs: []report.Run{{}}},
+		{Runs: []report.Run{{Transition: report.Transition{Apply: &report.Phase{Way: report.WayApply, Samples: []report.Sample{}}}}}},
 		{Runs: []report.Run{{
 			Verdict: "complete", Expected: "complete", Refusals: []refusal.Refusal{{Code: refusal.HunkFailed, File: "fs/a.c", Line: 1, Text: "x"}}, Seed: &seed, Deterministic: &report.Deterministic{Seed: seed},
 			Patch:      report.Patch{Functions: []report.Function{{}}},
@@ -139,7 +144,8 @@ func TestReportsAreValid(t *testing.T) {
 			Blockers:   []report.Blocker{{Stack: []string{"f+0x1/0x2"}}},
 			Futures:    []report.Future{{Blockers: []report.Blocker{{}}}},
 			Measured:   []report.Measured{{Calls: 3}, {Time: &report.MeasuredTime{}}},
-			Load:       []report.Load{{}}, LogReports: []report.LogReport{{}}, Steps: []report.Step{{}},
+			CutOff:     "in step apply", KernelLog: []report.LogLine{{Text: "x"}}, KernelLogOmitted: 1,
+			Load: []report.Load{{Readings: []report.Reading{{Errors: 1}}}}, LogReports: []report.LogReport{{}}, Steps: []report.Step{{}},
 		}}},
 		{Cases: []report.Case{{Result: report.Passed}, {Kernel: "6.1", Result: report.Failed, Output: []string{"x"}}}},
 		{Selftests: []report.Selftests{{}, {Scripts: []report.Script{

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -17,18 +18,64 @@ import (
 
 func reportCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "report",
-		Short:   "What to do with reports",
-		Example: "  switchyard report merge artifacts/ -o report.json -junit junit.xml -summary summary.md",
-		Args:    noArguments,
-		RunE:    func(cmd *cobra.Command, args []string) error { return cmd.Help() },
+		Use:   "report DIR",
+		Short: "Make the reports of a run from its logs again, or merge reports",
+		Long: `Compute the reports of a run from the logs in its artifacts folder, print the
+text one, and write all of them there: report.json, report.txt, report.html,
+junit.xml, and for each kernel a trace.json that ui.perfetto.dev opens. They are
+what the run wrote itself, to the byte; of a run that was killed they tell what
+it had seen, and where it was cut off.
+The exit status is 1 if anything in them is not as expected.`,
+		Example: `  switchyard report artifacts/
+  switchyard report artifacts/ -o elsewhere/
+  switchyard report merge artifacts/ -o report.json -junit junit.xml -summary summary.md`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil // help
+			}
+			return oneArgument("the artifacts folder of a run")(cmd, args)
+		},
 	}
+	var f againFlags
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		return f.run(cmd, args[0])
+	}
+	cmd.Flags().StringVarP(&f.out, "output", "o", "", "folder for the reports (default: the artifacts folder)")
+	cmd.Flags().StringVar(&f.format, "format", "text", "what to print: text or json")
 	cmd.AddCommand(reportMergeCommand())
 	return cmd
 }
 
+// againFlags are the flags of `switchyard report DIR`.
+type againFlags struct{ out, format string }
+
+func (f *againFlags) run(cmd *cobra.Command, dir string) error {
+	if f.format != "text" && f.format != "json" {
+		return usageError{fmt.Errorf("-format %s: must be text or json", f.format)}
+	}
+	r, err := report.FromFolder(dir)
+	if err != nil {
+		return err
+	}
+	if err := r.SaveAll(cmp.Or(f.out, dir)); err != nil {
+		return err
+	}
+	if f.format == "json" {
+		err = r.WriteJSON(cmd.OutOrStdout())
+	} else {
+		r.WriteText(cmd.OutOrStdout())
+	}
+	if err == nil && !r.AsExpected() {
+		err = errUnexpected
+	}
+	return err
+}
+
 // mergeFlags are the flags of `switchyard report merge`.
-type mergeFlags struct{ out, junit, summary, plan string }
+type mergeFlags struct{ out, junit, html, summary, plan string }
 
 func reportMergeCommand() *cobra.Command {
 	var f mergeFlags
@@ -46,6 +93,7 @@ The exit status is 1 if anything in them is not as expected.`,
 	}
 	cmd.Flags().StringVarP(&f.out, "output", "o", "", "file for the merged report")
 	cmd.Flags().StringVar(&f.junit, "junit", "", "file for JUnit XML")
+	cmd.Flags().StringVar(&f.html, "html", "", "file for a page of the runs")
 	cmd.Flags().StringVar(&f.summary, "summary", "", "file for a Markdown table of cases and kernels, $GITHUB_STEP_SUMMARY for one")
 	cmd.Flags().StringVar(&f.plan, "plan", "", "what `switchyard matrix -json` said: cases of it without a result are told, and fail")
 	return cmd
@@ -81,6 +129,15 @@ func (f *mergeFlags) run(cmd *cobra.Command, dir string) error {
 			return fmt.Errorf("-junit: %w", err)
 		}
 	}
+	if f.html != "" {
+		var page bytes.Buffer
+		if err := merged.WriteHTML(&page); err != nil {
+			return fmt.Errorf("-html: %w", err)
+		}
+		if err := renameio.WriteFile(f.html, page.Bytes(), 0o644); err != nil {
+			return fmt.Errorf("-html: %w", err)
+		}
+	}
 	var summary bytes.Buffer
 	merged.WriteSummary(&summary)
 	switch {
@@ -89,7 +146,7 @@ func (f *mergeFlags) run(cmd *cobra.Command, dir string) error {
 		if err := os.WriteFile(f.summary, summary.Bytes(), 0o644); err != nil {
 			return fmt.Errorf("-summary: %w", err)
 		}
-	case f.out == "" && f.junit == "":
+	case f.out == "" && f.junit == "" && f.html == "":
 		if _, err := cmd.OutOrStdout().Write(summary.Bytes()); err != nil {
 			return err
 		}

@@ -112,7 +112,7 @@ with C sources, a .c file or a built .ko; several are stacked in order.`,
 	cmd.Flags().StringVar(&f.expect, "expect", string(check.VerdictComplete), "the verdict that is as it should be")
 	cmd.Flags().BoolVar(&f.cold, "cold", false, "boot the guest instead of forking a snapshot of one that has booted")
 	cmd.Flags().StringVar(&f.format, "format", "text", "text or json")
-	cmd.Flags().StringVar(&f.artifacts, "artifacts", "", "folder for logs, timelines and report.json (default: one in the cache, if something is not as expected)")
+	cmd.Flags().StringVar(&f.artifacts, "artifacts", "", "folder for logs, timelines and reports (default: one in the cache, if something is not as expected)")
 	cmd.Flags().IntVar(&f.vms, "vms", 0, "machines at once over all processes (default: half the cores with KVM, all with TCG)")
 	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("load", cobra.FixedCompletions(load.Names(), cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveNoSpace))
@@ -208,6 +208,9 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 	}
 	r, err := runAll(ctx, y, scr, cmd, in, found, dir)
 	if cause := context.Cause(ctx); cause != nil {
+		if f.artifacts != "" {
+			_ = saveReports(dir) // of what there was; that it was interrupted counts more
+		}
 		drop()
 		return cause
 	}
@@ -225,7 +228,7 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 	case len(r.Runs) == 0:
 		drop() // nothing was booted, so there is nothing to look at
 	default:
-		err = errors.Join(err, r.Save(filepath.Join(dir, "report.json")))
+		err = errors.Join(err, saveReports(dir))
 	}
 	if len(r.Runs) == 0 && err != nil {
 		return err
@@ -247,6 +250,13 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 // runAll runs the plan on every kernel. What keeps one from a verdict does
 // not keep the others from theirs; the report holds all that booted.
 func (f *runFlags) runAll(ctx context.Context, y *run.Yard, scr *screen, cmd *cobra.Command, in *input, found []kernels.Candidate, dir string) (report.Report, error) {
+	log, err := f.commandLog(dir, cmd, in, found)
+	if err != nil {
+		return report.Report{}, err
+	}
+	if err := log.Close(); err != nil { // it is known from the start
+		return report.Report{}, err
+	}
 	results, errs := make([]report.Run, len(found)), make([]error, len(found))
 	var all sync.WaitGroup
 	for i, c := range found {
@@ -281,6 +291,27 @@ func (f *runFlags) runAll(ctx context.Context, y *run.Yard, scr *screen, cmd *co
 		return r, failed.Errors[0]
 	}
 	return r, failed.ErrorOrNil()
+}
+
+// commandLog begins the log from which `switchyard report` learns which runs
+// there were.
+func (f *runFlags) commandLog(dir string, cmd *cobra.Command, in *input, found []kernels.Candidate) (*report.CommandLog, error) {
+	c := report.Command{Search: f.seeds > 0}
+	for _, one := range found {
+		p := f.plan(cmd, one, in)
+		c.Runs = append(c.Runs, filepath.Base(p.DirFor(dir)))
+	}
+	return report.CreateCommandLog(dir, c)
+}
+
+// saveReports writes the reports of the runs in dir, as `switchyard report`
+// would.
+func saveReports(dir string) error {
+	folder, err := report.FromFolder(dir)
+	if err != nil {
+		return err
+	}
+	return folder.SaveAll(dir)
 }
 
 // start is how the guest of a run starts.

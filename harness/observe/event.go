@@ -67,6 +67,10 @@ type Event struct {
 	Lost       *Lost           `json:"lost,omitempty"`
 	Offset     *Offset         `json:"offset,omitempty"`
 	Death      *Death          `json:"death,omitempty"`
+	Step       *Step           `json:"step,omitempty"`
+	Finding    *Finding        `json:"finding,omitempty"`
+	Followed   *Followed       `json:"followed,omitempty"`
+	Over       *Over           `json:"over,omitempty"`
 	Raw        json.RawMessage `json:"raw,omitempty"`
 }
 
@@ -257,6 +261,9 @@ type Offset struct {
 type Death struct {
 	Cause string `json:"cause"` // "panic", "shutdown", "reset", "killed", "silence", …
 	Text  string `json:"text,omitempty"`
+	// Console is the end of the serial console, which got what the agent could
+	// no longer tell.
+	Console []string `json:"console,omitempty"`
 }
 
 // At is T as a time since the clock's zero.

@@ -42,10 +42,13 @@ type Phase struct {
 	// stamp; clean-up follows until End. 0 when this kernel cannot tell.
 	AllSwitched int64
 	Reversed    bool
-	Vanished    bool // the patch's folder went away with the end
-	Unseen      bool // it fell between two looks; Start is End
+	// ReversedAt is the look that saw it turn round; 0 if it did not.
+	ReversedAt int64
+	Vanished   bool // the patch's folder went away with the end
+	Unseen     bool // it fell between two looks; Start is End
 	// Rounds is how often the core tried; nil when this kernel cannot tell.
 	Rounds  *int
+	Tries   []int64 // when it did
 	Signals []int64 // when the core signalled those that remained
 	Samples Timeline
 	Tasks   Timeline // those that switched late, and when
@@ -102,7 +105,7 @@ func (t Timeline) Phases() []*Phase {
 			phases = append(phases, p)
 		case EdgeReverse:
 			if p != nil {
-				p.Reversed, p.To = true, tr.To
+				p.Reversed, p.ReversedAt, p.To = true, e.T, tr.To
 			}
 		case EdgeEnd:
 			if p != nil {
@@ -158,6 +161,7 @@ func (t Timeline) fill(p *Phase) {
 			p.Tasks = append(p.Tasks, e)
 		case e.Round != nil && p.Rounds != nil:
 			*p.Rounds++
+			p.Tries = append(p.Tries, e.T)
 		case e.Signal != nil:
 			p.Signals = append(p.Signals, e.T)
 		case e.Blocker != nil:

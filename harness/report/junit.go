@@ -111,7 +111,10 @@ func (s Selftests) suite() junit.Testsuite {
 }
 
 func (r Run) verdict() string {
-	if r.Verdict == "" {
+	switch {
+	case r.CutOff != "":
+		return "cut off"
+	case r.Verdict == "":
 		return "no verdict"
 	}
 	return r.Verdict

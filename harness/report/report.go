@@ -77,6 +77,9 @@ type Run struct {
 	Verdict       string         `json:"verdict"`
 	Expected      string         `json:"expected"`
 	Reason        string         `json:"reason,omitempty"`
+	// CutOff says where a run ended that came to no end of its own, as when its
+	// process was killed; "" for the others.
+	CutOff string `json:"cut_off,omitempty"`
 	// Refusals are why a diff cannot be a live patch on this kernel, found out
 	// before any guest was started. The kernel's own no has none.
 	Refusals []refusal.Refusal `json:"refusals,omitempty"`
@@ -91,14 +94,18 @@ type Run struct {
 	Futures []Future `json:"futures,omitzero"`
 	// Measured is what instruments (`switchyard patch count`, `time`) among the
 	// patches measured from when they were applied until they were reverted.
-	Measured    []Measured  `json:"measured,omitempty"`
-	Load        []Load      `json:"load,omitempty"`
-	LogReports  []LogReport `json:"log_reports,omitempty"`
-	Artifacts   Artifacts   `json:"artifacts"`
-	Steps       []Step      `json:"steps,omitempty"`
-	Repro       string      `json:"repro,omitempty"`
-	ElapsedNS   int64       `json:"elapsed_wall_ns"`
-	HostMemByte int64       `json:"host_max_rss_bytes,omitempty"` // of this program
+	Measured   []Measured  `json:"measured,omitempty"`
+	Load       []Load      `json:"load,omitempty"`
+	LogReports []LogReport `json:"log_reports,omitempty"`
+	// KernelLog is what the kernel said from the first thing done to it on, at
+	// most its last lines; KernelLogOmitted are those before them.
+	KernelLog        []LogLine `json:"kernel_log,omitempty"`
+	KernelLogOmitted int       `json:"kernel_log_omitted,omitempty"`
+	Artifacts        Artifacts `json:"artifacts"`
+	Steps            []Step    `json:"steps,omitempty"`
+	Repro            string    `json:"repro,omitempty"`
+	ElapsedNS        int64     `json:"elapsed_wall_ns"`
+	HostMemByte      int64     `json:"host_max_rss_bytes,omitempty"` // of this program
 }
 
 // Refused says that the patch was refused before any guest was started.
@@ -167,38 +174,6 @@ type Snapshot struct {
 	AgeNS int64  `json:"age_ns"` // host's wall clock
 }
 
-// Transition holds both directions; null where a run did not get there.
-type Transition struct {
-	Apply  *Phase `json:"apply"`
-	Revert *Phase `json:"revert"`
-}
-
-// Stacked is one patch of a stack.
-type Stacked struct {
-	Name   string `json:"name"`
-	Apply  *Phase `json:"apply"`
-	Revert *Phase `json:"revert"`
-}
-
-// Phase is one transition.
-type Phase struct {
-	Done    bool  `json:"done"`
-	GuestNS int64 `json:"guest_ns"` // begin to end, or to the last sample
-	// Rounds is how often the core tried to complete the transition; null
-	// where the kernel could not be asked.
-	Rounds    *int     `json:"rounds"`
-	Signals   int      `json:"signals"`
-	Samples   []Sample `json:"samples"`
-	TasksLeft int      `json:"tasks_left"`
-}
-
-// Sample is a point of the convergence curve.
-type Sample struct {
-	GuestNS   int64 `json:"guest_ns"` // since the transition began
-	TasksLeft int   `json:"tasks_left"`
-	Tasks     int   `json:"tasks"`
-}
-
 // Blocker is a task that was not switched when a stall was called.
 type Blocker struct {
 	Task     string   `json:"task"`
@@ -210,17 +185,6 @@ type Blocker struct {
 	Rounds   int      `json:"rounds,omitempty"`
 	FirstNS  int64    `json:"first_ns"`
 	LastNS   int64    `json:"last_ns"`
-}
-
-// Load is what one load did. Rates are operations a second of guest time.
-type Load struct {
-	Name       string  `json:"name"`
-	Ops        uint64  `json:"ops"`
-	Errors     uint64  `json:"errors"`
-	FirstError string  `json:"first_error,omitempty"`
-	RateBefore float64 `json:"rate_before"`
-	RateDuring float64 `json:"rate_during"`
-	RateAfter  float64 `json:"rate_after"`
 }
 
 // Measured is what was measured of one function.
@@ -246,6 +210,13 @@ type LogReport struct {
 	Kind  string   `json:"kind"`
 	Title string   `json:"title"`
 	Text  []string `json:"text,omitempty"`
+}
+
+// LogLine is one record of the kernel's log.
+type LogLine struct {
+	GuestNS int64  `json:"guest_ns"` // by the guest's CLOCK_MONOTONIC, when it was read
+	Level   int    `json:"level"`    // 0 emergency … 7 debug
+	Text    string `json:"text"`
 }
 
 // Artifacts says where the evidence lies.

@@ -62,7 +62,7 @@ func verdict(run Run) string {
 	if run.AsExpected() {
 		return run.Verdict
 	}
-	return fmt.Sprintf("%s (expected %s)", run.Verdict, run.Expected)
+	return fmt.Sprintf("%s (expected %s)", run.verdict(), run.Expected)
 }
 
 // phase is "1.36 s, 2 rounds".

@@ -13,6 +13,7 @@ import (
 
 	"github.com/switchyard-project/switchyard/harness/check"
 	"github.com/switchyard-project/switchyard/harness/mailbox"
+	"github.com/switchyard-project/switchyard/harness/observe"
 	"github.com/switchyard-project/switchyard/harness/patch"
 	"github.com/switchyard-project/switchyard/harness/report"
 	"github.com/switchyard-project/switchyard/harness/vm"
@@ -29,12 +30,14 @@ const stepCarryOut = "carry out the plan"
 // The guest has one virtual CPU, always emulated. Errors: as Run.
 func (y *Yard) Deterministic(ctx context.Context, p Plan, seed int64) (report.Run, error) {
 	x := newRehearsal(y, p)
-	began := time.Now()
-	err := x.prepare(ctx)
+	err := x.open()
+	if err == nil {
+		err = x.prepare(ctx)
+	}
 	if err == nil {
 		err = x.rehearse(ctx, seed, x.forkMailbox)
 	}
-	return x.finished(began), store.DiskFull(err, p.Dir)
+	return x.close(err)
 }
 
 func newRehearsal(y *Yard, p Plan) *execution {
@@ -47,12 +50,6 @@ func newRehearsal(y *Yard, p Plan) *execution {
 	return &execution{Plan: &p, yard: y}
 }
 
-func (x *execution) finished(began time.Time) report.Run {
-	x.result.ElapsedNS = int64(time.Since(began))
-	x.fillResult()
-	return x.result
-}
-
 // rehearse has start give a guest with the plan in its mailbox, waits for its
 // end, and judges what it said. The kit and the modules are there already.
 func (x *execution) rehearse(ctx context.Context, seed int64, start func(context.Context, *mailbox.Plan, int) error) error {
@@ -61,9 +58,6 @@ func (x *execution) rehearse(ctx context.Context, seed int64, start func(context
 		return err
 	}
 	shift := vary(plan)
-	if err := os.MkdirAll(x.Dir, 0o755); err != nil {
-		return err
-	}
 	release, err := x.yard.token(ctx, vm.TCG)
 	if err != nil {
 		return err
@@ -135,7 +129,9 @@ func (x *execution) forkMailbox(ctx context.Context, plan *mailbox.Plan, shift i
 		if err != nil {
 			return err
 		}
-		err = x.goOn(ctx, s, withMailbox(machine, x.Dir, vm.Seed(plan.Seed)))
+		own := withMailbox(machine, x.Dir, vm.Seed(plan.Seed))
+		own.Heard = x.heardQEMU
+		err = x.goOn(ctx, s, own)
 		if err == nil {
 			x.guest.Origin.Failures = failures
 			return nil
@@ -219,27 +215,26 @@ func (x *execution) conclude(t *testimony, shift int, death error) error {
 	if lost != nil {
 		return fmt.Errorf("keep the evidence in %s: %w", x.Dir, store.DiskFull(lost, x.Dir))
 	}
-	timeline, err := store.HashFile(filepath.Join(x.Dir, timelineFile))
+	timeline, err := store.HashFile(filepath.Join(x.Dir, observe.TimelineFile))
 	if err != nil {
 		return err
 	}
-	x.result.Seed = &t.plan.Seed
-	x.result.Deterministic = &report.Deterministic{Seed: t.plan.Seed, Shift: shift, TimelineSHA256: timeline, VirtualNS: t.last - t.began}
+	x.facts(map[string]any{
+		"seed":          t.plan.Seed,
+		"deterministic": report.Deterministic{Seed: t.plan.Seed, Shift: shift, TimelineSHA256: timeline, VirtualNS: t.last - t.began},
+	})
 	switch {
 	case death != nil:
 		return x.judge(death)
 	case heard != nil:
-		x.evidence.Death = heard
+		x.noteDeath(heard)
 	case t.failed != nil:
 		return t.failed
 	case !t.over:
-		x.evidence.Death = errors.New("the guest powered itself off before its plan was carried out")
+		x.noteDeath(errors.New("the guest powered itself off before its plan was carried out"))
 	}
 	return x.judge(nil)
 }
-
-// timelineFile is every guest's record in its folder.
-const timelineFile = "timeline.jsonl"
 
 // writePlan puts a plan into the mailbox in dir; its zeros take no room.
 func writePlan(dir string, blob []byte) error {

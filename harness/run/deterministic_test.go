@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/switchyard-project/switchyard/harness/load"
+	"github.com/switchyard-project/switchyard/harness/observe"
 	"github.com/switchyard-project/switchyard/harness/patch"
 	"github.com/switchyard-project/switchyard/harness/report"
 )
@@ -47,7 +48,7 @@ func deterministic(t *testing.T, y *Yard, p Plan, seed int64) (report.Run, strin
 	r, err := y.Deterministic(t.Context(), p, seed)
 	require.NoError(t, err)
 	require.NotNil(t, r.Deterministic, "%+v", r)
-	text, err := os.ReadFile(filepath.Join(p.Dir, timelineFile))
+	text, err := os.ReadFile(filepath.Join(p.Dir, observe.TimelineFile))
 	require.NoError(t, err)
 	return r, string(text)
 }

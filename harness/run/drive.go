@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/switchyard-project/switchyard/harness/load"
+	"github.com/switchyard-project/switchyard/harness/observe"
 	"github.com/switchyard-project/switchyard/harness/patch"
 )
 
@@ -35,7 +36,7 @@ func (x *execution) drive(ctx context.Context) error {
 	if x.before, err = x.moduleReferences(ctx); err != nil {
 		return err
 	}
-	if err := x.compareMemory(ctx); err != nil || x.evidence.Refusal != "" {
+	if err := x.compareMemory(ctx); err != nil || x.refused {
 		return err
 	}
 	if err := x.probe(ctx, x.Patches, "before the patch", patch.Probe.Old); err != nil {
@@ -61,7 +62,7 @@ func (x *execution) drive(ctx context.Context) error {
 	if err := x.measure(ctx); err != nil {
 		return err
 	}
-	if x.evidence.Refusal == "" && x.allDone() {
+	if !x.refused && x.allDone() {
 		if err := x.step(stepUnload, func() error { return x.unloadAll(ctx) }); err != nil {
 			return err
 		}
@@ -82,7 +83,7 @@ func (x *execution) insertFirst(ctx context.Context, m *patch.Module) error {
 		return err
 	}
 	if refused.Errno != syscall.EEXIST {
-		x.result.Warnings = append(x.result.Warnings, fmt.Sprintf("the kernel's own module %s does not load in this guest (%v): what the patch changes in it was not seen", m.Name, refused.Errno))
+		x.find(observe.FoundWarning, "the kernel's own module %s does not load in this guest (%v): what the patch changes in it was not seen", m.Name, refused.Errno)
 	}
 	return nil
 }
@@ -94,11 +95,12 @@ func (x *execution) applyAll(ctx context.Context) error {
 		a, err := x.guest.Apply(ctx, m, x.StallAfter)
 		var refused *Refused
 		if errors.As(err, &refused) {
-			x.evidence.Refusal = refused.Error()
+			x.refuse(refused.Error())
 			return nil
 		}
 		if a != nil {
 			x.applied = append(x.applied, &transition{module: m, apply: a})
+			x.noteFollowed(a)
 		}
 		if err != nil {
 			return err
@@ -124,6 +126,7 @@ func (x *execution) revertAll(ctx context.Context) error {
 		a, err := x.guest.Disable(ctx, t.module, x.StallAfter)
 		if a != nil {
 			t.revert = a
+			x.noteFollowed(a)
 		}
 		if err != nil {
 			return err
@@ -146,7 +149,7 @@ func (x *execution) unloadAll(ctx context.Context) error {
 			if _, died := x.death(err); died {
 				return err
 			}
-			x.evidence.Leaks = append(x.evidence.Leaks, fmt.Sprintf("module %s (%v)", t.module.Name, err))
+			x.find(observe.FoundLeak, "module %s (%v)", t.module.Name, err)
 		}
 	}
 	after, err := x.moduleReferences(ctx)
@@ -168,18 +171,28 @@ func (x *execution) unloadAll(ctx context.Context) error {
 // leaked notes what is there after the last unload and was not before:
 // modules with their references, and livepatches.
 func (x *execution) leaked(after map[string]int, livepatches []string) {
+	var leaks []string
 	for name, refs := range after {
 		switch was, known := x.before[name]; {
 		case !known && !x.named(name):
-			x.evidence.Leaks = append(x.evidence.Leaks, "module "+name)
+			leaks = append(leaks, "module "+name)
 		case known && refs > was:
-			x.evidence.Leaks = append(x.evidence.Leaks, fmt.Sprintf("%d references to module %s", refs-was, name))
+			leaks = append(leaks, fmt.Sprintf("%d references to module %s", refs-was, name))
 		}
 	}
 	for _, name := range livepatches {
-		x.evidence.Leaks = append(x.evidence.Leaks, "livepatch "+name)
+		leaks = append(leaks, "livepatch "+name)
 	}
-	sort.Strings(x.evidence.Leaks)
+	sort.Strings(leaks)
+	for _, l := range leaks {
+		x.find(observe.FoundLeak, "%s", l)
+	}
+}
+
+// refuse notes that a patch was not taken, and why.
+func (x *execution) refuse(why string) {
+	x.refused = true
+	x.find(observe.FoundRefusal, "%s", why)
 }
 
 // named says whether name is one of the patches, whose leak is told already.
@@ -207,7 +220,7 @@ func (x *execution) probe(ctx context.Context, sources []*patch.Source, when str
 				if _, died := x.death(x.guest.orDeath(err)); died {
 					return x.guest.orDeath(err)
 				}
-				x.evidence.WrongProbes = append(x.evidence.WrongProbes, fmt.Sprintf("%s: %s cannot be read: %v", when, p.Read, err))
+				x.find(observe.FoundProbe, "%s: %s cannot be read: %v", when, p.Read, err)
 				continue
 			}
 			x.judgeProbe(p, when, string(text), right)
@@ -218,7 +231,7 @@ func (x *execution) probe(ctx context.Context, sources []*patch.Source, when str
 
 func (x *execution) judgeProbe(p patch.Probe, when, text string, right func(patch.Probe, string) bool) {
 	if !right(p, text) {
-		x.evidence.WrongProbes = append(x.evidence.WrongProbes, fmt.Sprintf("%s, %s says %q", when, p.Read, clip(text)))
+		x.find(observe.FoundProbe, "%s, %s says %q", when, p.Read, clip(text))
 	}
 }
 

@@ -201,7 +201,7 @@ func keepAside(dir string) {
 	}
 	files, _ := os.ReadDir(dir)
 	for _, f := range files {
-		if !f.IsDir() {
+		if !f.IsDir() && f.Name() != observe.RunFile { // which goes on
 			_ = os.Rename(filepath.Join(dir, f.Name()), filepath.Join(aside, f.Name()))
 		}
 	}

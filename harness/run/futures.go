@@ -46,7 +46,7 @@ func (x *execution) tryFutures(ctx context.Context) error {
 	if x.Futures == nil {
 		return nil
 	}
-	x.result.Futures = []report.Future{}
+	x.facts(map[string]any{"futures": []report.Future{}})
 	if x.stall == nil {
 		return nil
 	}
@@ -70,7 +70,7 @@ func (x *execution) tryFutures(ctx context.Context) error {
 			})
 		}
 		all.Wait()
-		x.result.Futures = tried
+		x.facts(map[string]any{"futures": tried})
 		return context.Cause(ctx)
 	})
 }
@@ -106,9 +106,9 @@ func (x *execution) tryFuture(ctx context.Context, name string) report.Future {
 		evidence.Death, err = death, nil
 	}
 	if a != nil {
-		evidence.Phases = []check.Phase{phaseEvidence(a.To, a)}
+		evidence.Phases = []check.Phase{a.evidence()}
 		out.Freed = a.Done()
-		out.Blockers = append(out.Blockers, blockerReports(a)...)
+		out.Blockers = append(out.Blockers, report.BlockersOf(a.Phase, a.Blockers)...)
 	}
 	out.Note = note
 	out.GuestNS = g.since(x.stall.snapshot, a)

@@ -160,14 +160,18 @@ func (y *Yard) boot(ctx context.Context, cfg GuestConfig, machine vm.Config) (*G
 
 // newGuest opens the timeline of a guest to be.
 func newGuest(cfg GuestConfig, machine vm.Config) (*Guest, error) {
-	log, err := observe.Create(filepath.Join(machine.Dir, "timeline.jsonl"), 0)
+	log, err := observe.Create(filepath.Join(machine.Dir, observe.TimelineFile), 0)
 	if err != nil {
 		return nil, err
+	}
+	rec := newRecorder(log)
+	if !machine.NoChannel { // else the timeline must repeat
+		machine.Heard = rec.heardQEMU
 	}
 	return &Guest{
 		Kit: cfg.Kit, Accel: machine.Accel, QEMU: machine.QEMU, Dir: machine.Dir,
 		CPUs: machine.CPUs, MemMiB: machine.MemMiB, config: machine,
-		rec: newRecorder(log), died: make(chan struct{}),
+		rec: rec, died: make(chan struct{}),
 	}, nil
 }
 
@@ -276,13 +280,17 @@ func (g *Guest) sampleOffset(ctx context.Context) error {
 func (g *Guest) recordDeath() {
 	defer g.done.Done()
 	err := g.Machine.Wait()
-	cause, text := "asked for", ""
-	if err != nil {
-		// "*vm.GuestPanic" -> "GuestPanic"
-		cause, text = strings.TrimPrefix(fmt.Sprintf("%T", err), "*vm."), err.Error()
-	}
-	_ = g.rec.add(observe.Event{Clock: observe.Host, T: hostMonotonic(), Kind: observe.KindDeath, Death: &observe.Death{Cause: cause, Text: text}})
+	_ = g.rec.add(observe.Event{Clock: observe.Host, T: observe.Monotonic(), Kind: observe.KindDeath, Death: causeOfDeath(err)})
 	close(g.died)
+}
+
+// causeOfDeath is err, the end of a machine, for a log.
+func causeOfDeath(err error) *observe.Death {
+	if err == nil {
+		return &observe.Death{Cause: "asked for"}
+	}
+	// "*vm.GuestPanic" -> "GuestPanic"
+	return &observe.Death{Cause: strings.TrimPrefix(fmt.Sprintf("%T", err), "*vm."), Text: err.Error()}
 }
 
 // brokenConnection is how the end of a machine first shows on its channel.

@@ -81,5 +81,5 @@ func (g *Guest) layOrClose(ctx context.Context, l Layer) error {
 
 // LiveSince is the transition in which the layer below this guest applied m.
 func (g *Guest) LiveSince(m *patch.Module) *Applied {
-	return &Applied{Module: m, To: observe.Apply, Phase: g.phase(m.Name, observe.Apply)}
+	return g.applied(m, observe.Apply)
 }

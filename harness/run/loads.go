@@ -9,7 +9,6 @@ import (
 
 	"github.com/switchyard-project/switchyard/harness/load"
 	"github.com/switchyard-project/switchyard/harness/observe"
-	"github.com/switchyard-project/switchyard/harness/report"
 )
 
 // runningLoad is a load in the guest.
@@ -33,7 +32,7 @@ func (x *execution) startLoads(ctx context.Context) error {
 			return fmt.Errorf("start load %s: %w", s.Name, x.guest.orDeath(err))
 		}
 		x.guest.rec.action("start-load", s.String(), "", nil)
-		x.loads = append(x.loads, runningLoad{id: id, spec: s})
+		x.started(runningLoad{id: id, spec: s})
 	}
 	return x.loadsProgress(ctx)
 }
@@ -101,70 +100,30 @@ func (x *execution) stopLoads(ctx context.Context) error {
 		}
 		x.guest.rec.action("stop-load", l.spec.String(), "", nil)
 		l.final = final
-		x.judgeLoad(*l)
+		x.stopped(*l)
 	}
 	return nil
 }
 
 func (x *execution) stuckLoad(l runningLoad) {
-	x.evidence.WrongLoads = append(x.evidence.WrongLoads, fmt.Sprintf("load %s made no progress for %v of guest time", l.spec.Name, loadPatience))
+	x.find(observe.FoundLoad, "load %s made no progress for %v of guest time", l.spec.Name, loadPatience)
 }
 
-// judgeLoad looks at the last counters of a load.
-func (x *execution) judgeLoad(l runningLoad) {
-	switch final := l.final; {
+// started notes a load that was started.
+func (x *execution) started(l runningLoad) {
+	x.loads = append(x.loads, l)
+	x.note(observe.Event{Kind: observe.KindStarted, Load: &observe.Load{ID: l.id, Name: l.spec.Name}})
+}
+
+// stopped notes the last counters of a load, and what is wrong with them.
+func (x *execution) stopped(l runningLoad) {
+	final := l.final
+	final.ID = l.id
+	x.note(observe.Event{Kind: observe.KindFinal, Load: &final})
+	switch {
 	case final.Errors > 0:
-		x.evidence.WrongLoads = append(x.evidence.WrongLoads, fmt.Sprintf("load %s: %d of %d results were wrong, the first: %s", l.spec.Name, final.Errors, final.Ops+final.Errors, final.FirstError))
+		x.find(observe.FoundLoad, "load %s: %d of %d results were wrong, the first: %s", l.spec.Name, final.Errors, final.Ops+final.Errors, final.FirstError)
 	case final.Dead:
-		x.evidence.WrongLoads = append(x.evidence.WrongLoads, fmt.Sprintf("load %s ended by itself", l.spec.Name))
+		x.find(observe.FoundLoad, "load %s ended by itself", l.spec.Name)
 	}
-}
-
-// loadReports are the loads' counts and rates around the first transition.
-func (x *execution) loadReports() []report.Load {
-	var all []report.Load
-	readings := x.guest.Timeline().Kind(observe.KindLoad)
-	for _, l := range x.loads {
-		mine := readings.Where(func(e observe.Event) bool { return e.Load.ID == l.id })
-		last := l.final
-		if n := len(mine); n > 0 && last.Ops == 0 {
-			last = *mine[n-1].Load
-		}
-		r := report.Load{Name: l.spec.Name, Ops: last.Ops, Errors: last.Errors, FirstError: last.FirstError}
-		if len(x.applied) > 0 && len(mine) > 0 && x.applied[0].apply.Phase != nil {
-			phase := x.applied[0].apply.Phase
-			end := phase.Start + int64(phase.Took())
-			after := mine[len(mine)-1].T
-			if rv := x.applied[0].revert; rv != nil && rv.Phase != nil {
-				after = rv.Phase.Start
-			}
-			r.RateBefore = rate(mine, mine[0].T, phase.Start)
-			r.RateDuring = rate(mine, phase.Start, end)
-			r.RateAfter = rate(mine, end, after)
-		}
-		all = append(all, r)
-	}
-	return all
-}
-
-// rate is the operations a second of guest time between the last reading at
-// or before from and the first at or after to: the readings that enclose the
-// interval, since a transition can be shorter than the time between two.
-func rate(readings observe.Timeline, from, to int64) float64 {
-	var a, b *observe.Event
-	for i := range readings {
-		e := &readings[i]
-		if e.T <= from || a == nil {
-			a = e
-		}
-		if e.T >= to {
-			b = e
-			break
-		}
-		b = e
-	}
-	if a == nil || b == nil || b.T <= a.T {
-		return 0
-	}
-	return float64(b.Load.Ops-a.Load.Ops) / (float64(b.T-a.T) / 1e9)
 }

@@ -32,7 +32,10 @@ func (x *execution) measure(ctx context.Context) error {
 			all = append(all, one)
 		}
 	}
-	x.result.Measured = all
+	if len(all) > 0 {
+		x.measured = true
+		x.facts(map[string]any{"measured": all})
+	}
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/switchyard-project/switchyard/harness/observe"
 	"github.com/switchyard-project/switchyard/harness/patch/runpre"
 )
 
@@ -38,10 +39,10 @@ func (x *execution) compareMemory(ctx context.Context) error {
 			if _, died := x.death(x.guest.orDeath(err)); died || ctx.Err() != nil {
 				return x.guest.orDeath(err)
 			}
-			x.result.Warnings = append(x.result.Warnings, fmt.Sprintf("the patched functions were compared with the image only: %v", err))
+			x.find(observe.FoundWarning, "the patched functions were compared with the image only: %v", err)
 			return nil
 		case different != nil:
-			x.evidence.Refusal = "not applied: " + different.Error()
+			x.refuse("not applied: " + different.Error())
 			return nil
 		}
 	}

@@ -13,11 +13,11 @@ import (
 
 	"github.com/switchyard-project/switchyard/harness/check"
 	"github.com/switchyard-project/switchyard/harness/load"
+	"github.com/switchyard-project/switchyard/harness/observe"
 	"github.com/switchyard-project/switchyard/harness/patch"
 	"github.com/switchyard-project/switchyard/harness/patch/refusal"
 	"github.com/switchyard-project/switchyard/harness/report"
 	"github.com/switchyard-project/switchyard/kernels"
-	"github.com/switchyard-project/switchyard/kernels/store"
 )
 
 // Plan is one patch (or several, stacked in order) on one kernel once.
@@ -65,8 +65,9 @@ type execution struct {
 	modules  []*patch.Module // of Patches
 	guest    *Guest
 	loads    []runningLoad
-	evidence check.Evidence
-	result   report.Run
+	journal  *observe.Log // of the run's own
+	refused  bool         // a patch was
+	measured bool         // something was, by an instrument
 	applied  []*transition
 	before   map[string]int // modules and their references before the first patch
 	stall    *stall         // the first one, if Futures are to be tried
@@ -88,11 +89,11 @@ func (y *Yard) Run(ctx context.Context, p Plan) (report.Run, error) {
 		p.Expected = check.VerdictComplete
 	}
 	x := &execution{Plan: &p, yard: y}
-	began := time.Now()
-	err := x.run(ctx)
-	x.result.ElapsedNS = int64(time.Since(began))
-	x.fillResult()
-	return x.result, store.DiskFull(err, p.Dir)
+	err := x.open()
+	if err == nil {
+		err = x.run(ctx)
+	}
+	return x.close(err)
 }
 
 func (x *execution) run(ctx context.Context) error {
@@ -106,6 +107,7 @@ func (x *execution) run(ctx context.Context) error {
 		return err
 	})
 	if err == nil {
+		x.noteMachine()
 		err = x.drive(ctx)
 		err = errors.Join(err, x.step(stepPowerOff, func() error { return x.guest.Close(ctx) }))
 		_ = x.tryFutures(ctx) // the run's own end is told below
@@ -152,13 +154,12 @@ func (x *execution) prepare(ctx context.Context) error {
 		if err := x.addTargets(ctx); err != nil {
 			return err
 		}
+		x.noteIdentity()
 		return x.prepareFutures(ctx)
 	})
-	for _, r := range refusal.All(err) {
-		x.result.Refusals = append(x.result.Refusals, *r)
-	}
-	if len(x.result.Refusals) > 0 { // which is a verdict, although no guest gave it
-		x.result.Verdict, x.result.Reason = string(check.VerdictRefused), err.Error()
+	if all := refusal.All(err); len(all) > 0 { // which is a verdict, although no guest gave it
+		x.refused = true
+		x.facts(map[string]any{"refusals": all, "artifacts": report.Artifacts{}}) // nothing ran that could have left something
 	}
 	return err
 }
@@ -203,13 +204,13 @@ func (x *execution) step(name string, do func() error) error {
 	if x.Step != nil {
 		x.Step(name)
 	}
-	began := time.Now()
+	x.note(observe.Event{Kind: observe.KindStep, Step: &observe.Step{Name: name, Edge: "begin"}})
 	err := do()
-	s := report.Step{Name: name, WallNS: int64(time.Since(began))}
+	end := &observe.Step{Name: name, Edge: "end"}
 	if err != nil {
-		s.Error = err.Error()
+		end.Error = err.Error()
 	}
-	x.result.Steps = append(x.result.Steps, s)
+	x.note(observe.Event{Kind: observe.KindStep, Step: end})
 	return err
 }
 

@@ -4,10 +4,10 @@ package run
 
 import (
 	"context"
+	"encoding/json"
 	"sync"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/digitalocean/go-qemu/qmp"
 	"github.com/switchyard-project/switchyard/harness/observe"
 )
 
@@ -28,9 +28,10 @@ func newRecorder(log *observe.Log) *recorder {
 }
 
 func (r *recorder) add(e observe.Event) error {
-	err := r.log.Append(e)
+	// Both in one order: a mark is a place in the file as well.
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	err := r.log.Append(e)
 	if err != nil && r.err == nil {
 		r.err = err
 	}
@@ -55,7 +56,16 @@ func (r *recorder) action(name, detail, edge string, err error) {
 	if err != nil {
 		a.Error = err.Error()
 	}
-	_ = r.add(observe.Event{Clock: observe.Host, T: hostMonotonic(), Kind: observe.KindAction, Action: a})
+	_ = r.add(observe.Event{Clock: observe.Host, T: observe.Monotonic(), Kind: observe.KindAction, Action: a})
+}
+
+// heardQEMU records an event of QEMU's.
+func (r *recorder) heardQEMU(e qmp.Event) { _ = r.add(qemuEvent(e)) }
+
+// qemuEvent is e as it goes into a log.
+func qemuEvent(e qmp.Event) observe.Event {
+	raw, _ := json.Marshal(e) // it was JSON before
+	return observe.Event{Clock: observe.Host, T: observe.Monotonic(), Kind: observe.KindQMP, Raw: raw}
 }
 
 // forgetGuest drops what the guest has told so far, but that it is watched: it
@@ -115,11 +125,4 @@ func (r *recorder) failure() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.err
-}
-
-// hostMonotonic is CLOCK_MONOTONIC of the host in ns.
-func hostMonotonic() int64 {
-	var t unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) // cannot fail for this clock
-	return t.Nano()
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/google/renameio/v2"
 
 	"github.com/switchyard-project/switchyard/harness/mailbox"
+	"github.com/switchyard-project/switchyard/harness/observe"
 	"github.com/switchyard-project/switchyard/harness/patch"
 	"github.com/switchyard-project/switchyard/harness/report"
 	"github.com/switchyard-project/switchyard/harness/vm"
@@ -89,8 +90,10 @@ const mostMarks = 10000
 // doing. Replay plays it. A run that its host had to end has no recording.
 func (y *Yard) Record(ctx context.Context, p Plan, seed int64) (report.Run, error) {
 	x := newRehearsal(y, p)
-	began := time.Now()
-	err := x.prepare(ctx)
+	err := x.open()
+	if err == nil {
+		err = x.prepare(ctx)
+	}
 	if err == nil {
 		rec := &recording{execution: x}
 		err = x.rehearse(ctx, seed, rec.boot)
@@ -98,7 +101,7 @@ func (y *Yard) Record(ctx context.Context, p Plan, seed int64) (report.Run, erro
 			err = errors.Join(err, rec.keep())
 		}
 	}
-	return x.finished(began), store.DiskFull(err, p.Dir)
+	return x.close(err)
 }
 
 // recording is a recorded run while it goes on.
@@ -130,6 +133,7 @@ func (r *recording) boot(ctx context.Context, plan *mailbox.Plan, shift int) err
 		return err
 	}
 	machine.Initrd = initrd
+	machine.Heard = r.heardQEMU
 	r.machine = recorded(machine, r.Dir, vm.Seed(plan.Seed), vm.ExecutionLog{File: filepath.Join(r.Dir, logFile)})
 	r.plan, r.shift = plan, shift
 	began := time.Now()
@@ -180,7 +184,7 @@ func marks(m *vm.Machine) (all []Mark) {
 func (r *recording) keep() error {
 	all := <-r.marked
 	if errors.Is(r.machine.Log.Whole(), vm.ErrLogUnfinished) {
-		r.result.Warnings = append(r.result.Warnings, "the recording is of no use, as QEMU had to be killed")
+		r.find(observe.FoundWarning, "the recording is of no use, as QEMU had to be killed")
 		return nil
 	}
 	args, err := portable(r.machine)
@@ -205,8 +209,11 @@ func (r *recording) keep() error {
 	if err != nil {
 		return err
 	}
-	r.result.Artifacts.Recording = RecordingFile
-	return renameio.WriteFile(filepath.Join(r.Dir, RecordingFile), append(text, '\n'), 0o644)
+	if err := renameio.WriteFile(filepath.Join(r.Dir, RecordingFile), append(text, '\n'), 0o644); err != nil {
+		return err
+	}
+	r.facts(map[string]any{"artifacts": report.Artifacts{Dir: r.Dir, Recording: RecordingFile}})
+	return nil
 }
 
 // portable are the arguments of a machine without what they say of the host:

@@ -76,6 +76,8 @@ type Applied struct {
 	Phase  *observe.Phase
 	// Blockers are the tasks in the way when a stall was called.
 	Blockers []observe.Blocker
+
+	events int // of the timeline, as of which it is told
 }
 
 // Done says whether the transition ended.
@@ -83,9 +85,12 @@ func (a *Applied) Done() bool { return a.Phase != nil && a.Phase.Done() }
 
 // Outcome is what came of the transition.
 func (a *Applied) Outcome() check.Outcome {
-	verdict, reason := check.Judge(check.Evidence{Phases: []check.Phase{phaseEvidence(a.To, a)}})
+	verdict, reason := check.Judge(check.Evidence{Phases: []check.Phase{a.evidence()}})
 	return check.Outcome{Verdict: verdict, Reason: reason, Blockers: a.Blockers}
 }
+
+// evidence is what a judge needs of it.
+func (a *Applied) evidence() check.Phase { return check.PhaseOf(a.To, a.Phase, a.Blockers) }
 
 // Apply loads a livepatch module and follows its transition to its end, or
 // until stallAfter of guest time (0: DefaultStallAfter) has passed. Errors:
@@ -122,8 +127,8 @@ func (g *Guest) enable(ctx context.Context, m *patch.Module, action, to string, 
 
 // Follow waits again for a transition that had stalled.
 func (g *Guest) Follow(ctx context.Context, a *Applied, stallAfter time.Duration) (*Applied, error) {
-	if p := g.phase(a.Module.Name, a.To); p != nil && p.Done() {
-		return &Applied{Module: a.Module, To: a.To, Phase: p}, nil // it ended meanwhile
+	if now := g.applied(a.Module, a.To); now.Done() {
+		return now, nil // it ended meanwhile
 	}
 	return g.follow(ctx, a.Module, g.rec.mark(), a.To, stallAfter)
 }
@@ -152,7 +157,7 @@ func (g *Guest) follow(ctx context.Context, m *patch.Module, mark int, to string
 	if !stalled {
 		g.awaitTrace(ctx, mark)
 	}
-	a := &Applied{Module: m, To: to, Phase: g.phase(m.Name, to)}
+	a := g.applied(m, to)
 	if stalled && !a.Done() {
 		if a.Blockers, err = g.Client.Blockers(ctx, functionNames(m)); err != nil {
 			return a, g.orDeath(err)
@@ -182,15 +187,11 @@ func (g *Guest) awaitTrace(ctx context.Context, mark int) {
 	})
 }
 
-// phase is the newest transition of the patch called name.
-func (g *Guest) phase(name, to string) *observe.Phase {
-	phases := g.Timeline().Phases()
-	for i := len(phases) - 1; i >= 0; i-- {
-		if p := phases[i]; p.Patch == name && p.To == to {
-			return p
-		}
-	}
-	return nil
+// applied is the newest transition of m, as far as the timeline has it now.
+func (g *Guest) applied(m *patch.Module, to string) *Applied {
+	t := g.Timeline()
+	f := observe.Followed{Patch: m.Name, To: to, Events: len(t)}
+	return &Applied{Module: m, To: to, Phase: f.Phase(t), events: len(t)}
 }
 
 func functionNames(m *patch.Module) []string {

@@ -90,7 +90,7 @@ func (t *testimony) take(r *mailbox.Result, at int64) error {
 		if r.Started.Load < 0 || r.Started.Load >= len(t.plan.Loads) || len(t.loads) >= len(t.plan.Loads) {
 			return fmt.Errorf("no load %d was planned", r.Started.Load)
 		}
-		t.loads = append(t.loads, runningLoad{id: r.Started.ID, spec: t.plan.Loads[r.Started.Load].Spec})
+		t.started(runningLoad{id: r.Started.ID, spec: t.plan.Loads[r.Started.Load].Spec})
 	case r.Stuck != nil:
 		if l := t.load(r.Stuck.ID); l != nil {
 			t.stuckLoad(*l)
@@ -98,14 +98,14 @@ func (t *testimony) take(r *mailbox.Result, at int64) error {
 	case r.Stopped != nil:
 		if l := t.load(r.Stopped.ID); l != nil {
 			l.final = *r.Stopped
-			t.judgeLoad(*l)
+			t.stopped(*l)
 		}
 	case r.Refused != nil:
 		m, err := t.module(r.Refused.Patch)
 		if err != nil {
 			return err
 		}
-		t.evidence.Refusal = (&Refused{Module: m.Name, Errno: r.Refused.Errno, Words: kernelWords(t.guest.rec.since(t.mark))}).Error()
+		t.refuse((&Refused{Module: m.Name, Errno: r.Refused.Errno, Words: kernelWords(t.guest.rec.since(t.mark))}).Error())
 	case r.Followed != nil:
 		return t.takeFollowed(r.Followed)
 	case r.Unloaded != nil:
@@ -114,7 +114,7 @@ func (t *testimony) take(r *mailbox.Result, at int64) error {
 			return err
 		}
 		if r.Unloaded.Error != "" {
-			t.evidence.Leaks = append(t.evidence.Leaks, fmt.Sprintf("module %s (%.400s)", m.Name, r.Unloaded.Error))
+			t.find(observe.FoundLeak, "module %s (%.400s)", m.Name, r.Unloaded.Error)
 		}
 	case r.Over != nil:
 		t.over = true
@@ -158,7 +158,7 @@ func (t *testimony) takeProbe(r *mailbox.Probe) error {
 		switch {
 		case p.Read != r.Path:
 		case r.Error != "":
-			t.evidence.WrongProbes = append(t.evidence.WrongProbes, fmt.Sprintf("%s: %s cannot be read: %.400s", reading.when, p.Read, r.Error))
+			t.find(observe.FoundProbe, "%s: %s cannot be read: %.400s", reading.when, p.Read, r.Error)
 		default:
 			t.judgeProbe(p, reading.when, r.Text, reading.right)
 		}
@@ -172,7 +172,7 @@ func (t *testimony) takeFollowed(r *mailbox.Followed) error {
 		return err
 	}
 	// As of now: what comes later may turn this transition round.
-	a := &Applied{Module: m, To: r.To, Phase: t.guest.phase(m.Name, r.To)}
+	a := t.guest.applied(m, r.To)
 	if a.Phase != nil { // else there is nothing that they could be in the way of
 		a.Blockers = r.Blockers
 	}
@@ -184,5 +184,6 @@ func (t *testimony) takeFollowed(r *mailbox.Followed) error {
 	default:
 		return fmt.Errorf("%.40q of patch %d out of turn", r.To, r.Patch)
 	}
+	t.noteFollowed(a)
 	return nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/switchyard-project/switchyard/harness/mailbox"
 	"github.com/switchyard-project/switchyard/harness/observe"
 	"github.com/switchyard-project/switchyard/harness/patch"
+	"github.com/switchyard-project/switchyard/harness/report"
 	"github.com/switchyard-project/switchyard/harness/vm"
 )
 
@@ -24,6 +25,9 @@ import (
 func heard(dir string, events []observe.Event) (*testimony, error) {
 	plan := Plan{Dir: dir, Patches: []*patch.Source{{Name: "p", Probes: []patch.Probe{{Read: "/proc/p", Before: "^old$", After: "^new$"}}}}}
 	x := &execution{Plan: &plan, modules: []*patch.Module{{Name: "p"}}}
+	if err := x.open(); err != nil {
+		return nil, err
+	}
 	g, err := newGuest(GuestConfig{}, vm.Config{Dir: dir})
 	if err != nil {
 		return nil, err
@@ -78,18 +82,22 @@ func wellDone() []observe.Event {
 	}
 }
 
-func verdictOf(t *testimony) check.Verdict {
-	if err := t.judge(nil); err != nil {
-		return ""
-	}
-	return check.Verdict(t.result.Verdict)
+// toldOf is the report of a run whose guest said that.
+func toldOf(t require.TestingT, of *testimony) report.Run {
+	r, err := of.close(of.judge(nil))
+	require.NoError(t, err)
+	return r
 }
 
 func TestTestimony(t *testing.T) {
 	good, err := heard(t.TempDir(), wellDone())
 	require.NoError(t, err)
 	require.True(t, good.over)
-	require.Equal(t, check.VerdictComplete, verdictOf(good), good.result.Reason)
+	r := toldOf(t, good)
+	require.EqualValues(t, check.VerdictComplete, r.Verdict, r.Reason)
+	require.EqualValues(t, 10, r.Transition.Apply.GuestNS)
+	require.EqualValues(t, 15, r.Transition.Revert.GuestNS)
+	require.EqualValues(t, 9, r.Load[0].Ops)
 	require.EqualValues(t, 10, good.applied[0].apply.Phase.Took())
 	require.EqualValues(t, 15, good.applied[0].revert.Phase.Took())
 	require.EqualValues(t, 9, good.loads[0].final.Ops)
@@ -116,7 +124,8 @@ func TestTestimony(t *testing.T) {
 		events[c.at] = c.say
 		got, err := heard(t.TempDir(), events)
 		require.NoError(t, err, name)
-		require.Equal(t, c.want, verdictOf(got), "%s: %s", name, got.result.Reason)
+		r := toldOf(t, got)
+		require.EqualValues(t, c.want, r.Verdict, "%s: %s", name, r.Reason)
 	}
 }
 
@@ -142,8 +151,9 @@ func TestHostileTestimony(t *testing.T) {
 	events[6] = said(mailbox.Result{Followed: &mailbox.Followed{To: observe.Apply, Blockers: []observe.Blocker{{TID: 1}}}})
 	unseen, err := heard(t.TempDir(), events)
 	require.NoError(t, err)
-	require.Equal(t, check.VerdictIneffective, verdictOf(unseen))
-	require.Empty(t, blockerReports(unseen.applied[0].apply))
+	r := toldOf(t, unseen)
+	require.EqualValues(t, check.VerdictIneffective, r.Verdict)
+	require.Empty(t, r.Blockers)
 
 	_, err = heard(t.TempDir(), append(wellDone(), said(mailbox.Result{Over: &mailbox.Over{}})))
 	require.ErrorContains(t, err, "after the end")
@@ -165,16 +175,7 @@ func TestHostileTestimony(t *testing.T) {
 		}
 		got, err := heard(dir, events)
 		if err == nil {
-			require.NotEmpty(t, verdictOf(got))
-			got.loadReports()
-			for _, tr := range got.applied {
-				for _, a := range []*Applied{tr.apply, tr.revert} {
-					if a != nil {
-						phaseReport(a)
-						blockerReports(a)
-					}
-				}
-			}
+			require.NotEmpty(t, toldOf(t, got).Verdict)
 		}
 	})
 }

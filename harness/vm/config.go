@@ -19,6 +19,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/digitalocean/go-qemu/qmp"
 	"github.com/hashicorp/go-multierror"
 )
 
@@ -102,6 +103,9 @@ type Config struct {
 	// GenerationID. For kernels that can (kernels.VMGenID), and no machine that
 	// is to repeat.
 	Generation bool
+	// Heard is told of each of QEMU's events, in their order, before Done is
+	// closed; it must not wait for anything. It may be nil.
+	Heard func(qmp.Event) `json:"-"`
 
 	incoming *Snapshot // see Ready
 }

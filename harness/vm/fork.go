@@ -133,12 +133,12 @@ func (w *Waiting) Alive() bool { return len(w.process.exited) == 0 }
 // Close ends a QEMU that is not needed. After Fork it does nothing.
 func (w *Waiting) Close() { w.once.Do(w.process.close) }
 
-// Fork makes a machine of it, with the Dir, Silence and Deadline of cfg.
+// Fork makes a machine of it, with the Dir, Silence, Deadline and Heard of cfg.
 // A machine that was saved running runs; one that was paused is paused still,
 // until Cont.
 func (w *Waiting) Fork(ctx context.Context, cfg Config) (*Machine, error) {
 	own := w.cfg
-	own.Dir, own.Silence, own.Deadline = cfg.Dir, cfg.Silence, cfg.Deadline
+	own.Dir, own.Silence, own.Deadline, own.Heard = cfg.Dir, cfg.Silence, cfg.Deadline, cfg.Heard
 	own, err := own.prepare()
 	if err != nil {
 		return nil, err

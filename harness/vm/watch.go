@@ -62,6 +62,9 @@ func (m *Machine) watch(ctx context.Context, events <-chan goqmp.Event, exited <
 		tick = t.C
 	}
 	note := func(event goqmp.Event) {
+		if m.cfg.Heard != nil {
+			m.cfg.Heard(event)
+		}
 		e.Events = append(e.Events, event)
 		e.Events = e.Events[max(0, len(e.Events)-keptEvents):]
 		switch event.Event {

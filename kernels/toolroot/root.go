@@ -166,8 +166,11 @@ func fill(ctx context.Context, ar *debian.Archive, part recipe, packages []debia
 			return fmt.Errorf("link %s: %w", path, err)
 		}
 	}
-	if part.name == qemuPart.name {
+	switch part.name {
+	case qemuPart.name:
 		return gatherROMs(root)
+	case browserPart.name:
+		return ownTheLoader(root)
 	}
 	return nil
 }

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/switchyard-project/switchyard/harness/observe"
+	"github.com/switchyard-project/switchyard/harness/report"
+)
+
+// TestLogsTellTheRun: what real logs come to.
+func TestLogsTellTheRun(t *testing.T) {
+	complete := logged(t, "complete").Runs[0]
+	require.Equal(t, "complete", complete.Verdict)
+	require.Equal(t, report.WayRevert, complete.Transition.Revert.Way)
+	require.Len(t, complete.Load, 2)
+	require.Len(t, complete.Transition.Apply.RoundsNS, *complete.Transition.Apply.Rounds)
+
+	stalled := logged(t, "stalled").Runs[0]
+	require.Equal(t, "stalled", stalled.Verdict)
+	require.Equal(t, report.WayReversal, stalled.Transition.Revert.Way)
+	require.Positive(t, stalled.Transition.Revert.TurnedNS)
+	dozer := stalled.Transition.Apply.Lanes[0]
+	require.Equal(t, "dozer", dozer.Task)
+	require.Nil(t, dozer.SwitchedNS)
+	look := dozer.Looks[len(dozer.Looks)-1]
+	require.Equal(t, observe.Asleep, look.Reason)
+	require.Contains(t, stalled.Transition.Apply.Stacks[*look.Stack][0], "doze_nap+")
+
+	refused := logged(t, "refused").Runs[0]
+	require.Equal(t, "refused", refused.Verdict)
+	require.Contains(t, refused.Reason, "switchyard_no_such_function")
+}
+
+// TestCutAnywhere: logs that end anywhere give a report, which says so, and
+// that can be written in all its forms.
+func TestCutAnywhere(t *testing.T) {
+	for _, name := range []string{"complete", "stalled", "refused"} {
+		own, err := os.ReadFile(filepath.Join("testdata/logs", name, observe.RunFile))
+		require.NoError(t, err)
+		timeline, err := os.ReadFile(filepath.Join("testdata/logs", name, observe.TimelineFile))
+		require.NoError(t, err)
+		const cuts = 12
+		for i := range cuts {
+			dir := t.TempDir()
+			first := bytes.IndexByte(own, '\n') + 1
+			require.NoError(t, os.WriteFile(filepath.Join(dir, observe.RunFile), own[:first+(len(own)-first-2)*i/cuts], 0o644))
+			require.NoError(t, os.WriteFile(filepath.Join(dir, observe.TimelineFile), timeline[:len(timeline)*i/cuts], 0o644))
+			f, err := report.FromFolder(dir)
+			require.NoError(t, err)
+			require.NotEmpty(t, f.Runs[0].CutOff)
+			require.NotEmpty(t, f.Runs[0].Kernel.Release)
+			require.False(t, f.AsExpected())
+			require.NoError(t, f.SaveAll(dir))
+			text, err := os.ReadFile(filepath.Join(dir, "report.txt"))
+			require.NoError(t, err)
+			require.Contains(t, string(text), "cut off")
+		}
+	}
+}
+
+// FuzzLogs: whatever the logs hold, they end in a report or in an error.
+func FuzzLogs(f *testing.F) {
+	for _, name := range []string{"complete", "stalled", "refused"} {
+		own, err := os.ReadFile(filepath.Join("testdata/logs", name, observe.RunFile))
+		require.NoError(f, err)
+		timeline, err := os.ReadFile(filepath.Join("testdata/logs", name, observe.TimelineFile))
+		require.NoError(f, err)
+		f.Add(own, timeline[:min(len(timeline), 20000)])
+	}
+	f.Fuzz(func(t *testing.T, own, timeline []byte) {
+		dir := t.TempDir()
+		require.NoError(t, os.WriteFile(filepath.Join(dir, observe.RunFile), own, 0o644))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, observe.TimelineFile), timeline, 0o644))
+		folder, err := report.FromFolder(dir)
+		if err == nil {
+			require.NoError(t, folder.SaveAll(dir))
+		}
+	})
+}
+
+// large are the logs of a stall with 1,000 tasks in it, each looked at five
+// times, and 10,000 samples.
+func large(t testing.TB) string {
+	t.Helper()
+	dir := t.TempDir()
+	own, err := os.ReadFile("testdata/logs/stalled/run.jsonl")
+	require.NoError(t, err)
+	const samples, tasks = 10000, 1000
+	events := 2 + samples + 5*tasks + tasks
+	text := string(own)
+	at := strings.Index(text, `"events":`)
+	end := at + strings.IndexAny(text[at:], ",}")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, observe.RunFile), []byte(text[:at]+fmt.Sprintf(`"events":%d`, events)+text[end:]), 0o644))
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	add := func(event observe.Event) {
+		event.Clock = observe.Guest
+		require.NoError(t, e.Encode(event))
+	}
+	add(observe.Event{T: 1, Kind: observe.KindWatch, Watch: &observe.Watch{Rounds: true}})
+	add(observe.Event{T: 2, Kind: observe.KindTransition, Transition: &observe.Transition{Patch: "doze", Edge: observe.EdgeStart, To: observe.Apply}})
+	for i := range samples {
+		add(observe.Event{T: int64(3 + i*4e6), Kind: observe.KindSample, Sample: &observe.Sample{Patch: "doze", To: observe.Apply, Left: tasks - i*tasks/samples, Total: tasks}})
+	}
+	for i := range 5 * tasks {
+		stack := []string{fmt.Sprintf("wait_%d+0x1/0x2", i%50), "doze_nap+0x1b/0x30 [switchyard_doze]", "kthread+0xda/0x100", "ret_from_fork+0x22/0x30"}
+		add(observe.Event{T: int64(3+i) * 8e6, Kind: observe.KindBlocker, Blocker: &observe.Blocker{PID: i % tasks, TID: i % tasks, Comm: "a task with a name", Kind: observe.KThread, Reason: observe.Waiting, State: "S", Stack: stack}})
+	}
+	for i := range tasks {
+		add(observe.Event{T: int64(3+i) * 39e6, Kind: observe.KindTask, Task: &observe.Task{PID: i, TID: i, Comm: "a task with a name", KThread: true, State: 1}})
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, observe.TimelineFile), out.Bytes(), 0o644))
+	return dir
+}
+
+// TestLargeReport: a report of 10,000 samples and 1,000 tasks is at most 5 MB
+// in each of its forms.
+func TestLargeReport(t *testing.T) {
+	dir := large(t)
+	f, err := report.FromFolder(dir)
+	require.NoError(t, err)
+	require.Len(t, f.Runs[0].Transition.Apply.Samples, 10000)
+	require.Len(t, f.Runs[0].Transition.Apply.Lanes, 1000)
+	require.NoError(t, f.SaveAll(dir))
+	for _, name := range []string{"report.json", "report.html", "report.txt", "junit.xml", report.TraceFile} {
+		info, err := os.Stat(filepath.Join(dir, name))
+		require.NoError(t, err)
+		require.LessOrEqual(t, info.Size(), int64(5<<20), name)
+	}
+}
+
+// BenchmarkLargeReport: the same, read and written.
+func BenchmarkLargeReport(b *testing.B) {
+	dir := large(b)
+	for b.Loop() {
+		f, err := report.FromFolder(dir)
+		require.NoError(b, err)
+		require.NoError(b, f.SaveAll(dir))
+	}
+}
+
+// TestFacts: one that is told again takes the former's place as a whole; what
+// no report knows is no run's log.
+func TestFacts(t *testing.T) {
+	log := func(facts ...string) (report.Run, error) {
+		dir := t.TempDir()
+		l, err := observe.Create(filepath.Join(dir, observe.RunFile), 0)
+		require.NoError(t, err)
+		for _, f := range facts {
+			require.NoError(t, l.Append(observe.Event{Clock: observe.Host, Kind: observe.KindFacts, Raw: json.RawMessage(f)}))
+		}
+		require.NoError(t, l.Append(observe.Event{Clock: observe.Host, Kind: observe.KindOver, Over: &observe.Over{Error: "fs/a.c:7: no"}}))
+		require.NoError(t, l.Close())
+		return report.FromLogs(dir)
+	}
+	r, err := log(
+		`{"patch":{"name":"p","functions":[{"name":"f","object":"m","sympos":3},{"name":"g"}]},"expected":"complete"}`,
+		`{"patch":{"name":"q","functions":[{"name":"h"}]}}`,
+	)
+	require.NoError(t, err)
+	require.Equal(t, report.Patch{Name: "q", Functions: []report.Function{{Name: "h"}}}, r.Patch)
+	require.Equal(t, "complete", r.Expected)
+	require.Empty(t, r.Verdict)
+	require.Equal(t, "fs/a.c:7: no", r.Reason)
+
+	r, err = log(`{"refusals":[{"code":"hunk-failed","file":"fs/a.c","line":7,"text":"no"}]}`)
+	require.NoError(t, err)
+	require.Equal(t, "refused", r.Verdict)
+
+	var wrong *report.FormatError
+	_, err = log(`{"colour":"red"}`)
+	require.ErrorAs(t, err, &wrong)
+	_, err = log(`{"patch":7}`)
+	require.ErrorAs(t, err, &wrong)
+}
