@@ -109,6 +109,9 @@ func (x *execution) applyAll(ctx context.Context) error {
 			x.keepStall(ctx, a)
 			return nil
 		}
+		for _, what := range a.Unhooked {
+			x.find(observe.FoundProbe, "%s", what)
+		}
 		if err := x.probe(ctx, x.Patches[i:i+1], "patched", patch.Probe.New); err != nil {
 			return err
 		}

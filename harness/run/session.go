@@ -76,6 +76,8 @@ type Applied struct {
 	Phase  *observe.Phase
 	// Blockers are the tasks in the way when a stall was called.
 	Blockers []observe.Blocker
+	// Unhooked says of functions that are to be patched and are not hooked.
+	Unhooked []string
 
 	events int // of the timeline, as of which it is told
 }
@@ -85,7 +87,7 @@ func (a *Applied) Done() bool { return a.Phase != nil && a.Phase.Done() }
 
 // Outcome is what came of the transition.
 func (a *Applied) Outcome() check.Outcome {
-	verdict, reason := check.Judge(check.Evidence{Phases: []check.Phase{a.evidence()}})
+	verdict, reason := check.Judge(check.Evidence{Phases: []check.Phase{a.evidence()}, WrongProbes: a.Unhooked})
 	return check.Outcome{Verdict: verdict, Reason: reason, Blockers: a.Blockers}
 }
 
@@ -100,7 +102,12 @@ func (g *Guest) Apply(ctx context.Context, m *patch.Module, stallAfter time.Dura
 	if err := g.Insert(ctx, m, ""); err != nil {
 		return nil, err
 	}
-	return g.follow(ctx, m, mark, observe.Apply, stallAfter)
+	a, err := g.follow(ctx, m, mark, observe.Apply, stallAfter)
+	if err != nil || !a.Done() {
+		return a, err
+	}
+	a.Unhooked, err = g.unhooked(ctx, m)
+	return a, err
 }
 
 // Disable begins the reverse transition and follows it, as Apply does. In

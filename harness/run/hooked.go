@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/switchyard-project/switchyard/harness/patch"
+)
+
+// hookedFile lists the functions whose calls ftrace redirects, each with what
+// it is redirected by.
+const hookedFile = "/sys/kernel/tracing/enabled_functions"
+
+// unhooked says, in a sentence each, which of the kernel's functions that an
+// applied patch is to replace are not hooked, so that every call still reaches
+// the old code although all of sysfs says "patched". Kernels from 5.18 to 6.14
+// do that where a weak function that another file overrides lies behind the
+// patched one: its symbol is gone and its fentry site is not, and
+// ftrace_location() may find that site, which ftrace knows to be dead, within
+// what kallsyms takes for the patched function (seen: loadavg_proc_show of a
+// 6.6.3). Commit ef378c3b8233 (6.15) takes the dead sites out.
+//
+// Functions of modules are not looked at: their objects may be loaded later.
+func (g *Guest) unhooked(ctx context.Context, m *patch.Module) ([]string, error) {
+	text, err := g.Client.ReadFile(ctx, hookedFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // no tracing in this kernel
+	}
+	if err != nil {
+		return nil, g.orDeath(fmt.Errorf("which functions are hooked: %w", err))
+	}
+	return notIn(string(text), m.Manifest.Functions), nil
+}
+
+// notIn says which functions a text of hookedFile does not have as hooked by
+// somebody who may change where a call goes (flag I, IPMODIFY).
+func notIn(text string, functions []patch.Function) (missing []string) {
+	hooked := map[string]bool{}
+	for line := range strings.Lines(text) {
+		name, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+		flags, _, _ := strings.Cut(rest, "\ttramp:")
+		if strings.Contains(flags, "I") {
+			hooked[name] = true
+		}
+	}
+	for _, f := range functions {
+		if f.Object == "vmlinux" && f.NewName != "" && !hooked[f.Name] {
+			missing = append(missing, fmt.Sprintf("no call reaches the new %s(): the kernel counts it as patched, yet ftrace does not hook it (a dead fentry site behind the function misleads kernels from 5.18 to 6.14); patch its callers instead", f.Name))
+		}
+	}
+	return missing
+}
