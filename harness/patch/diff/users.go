@@ -3,10 +3,10 @@
 package diff
 
 import (
-	"bytes"
 	"context"
 	"maps"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -50,53 +50,92 @@ func affected(c unified.Changed) (names map[string]bool, ok bool) {
 	return names, true
 }
 
+// plenty is how many files must name what changed before nobody looks for more
+// of them: as a rule of thumb one in eight is not of this configuration.
+const plenty = 8 * mostUnits
+
 // naming gives the .c files that name something affected. A function or macro
 // of a header that does so is affected itself; a .c file that others include
 // stands for them.
-func naming(names map[string]bool, texts map[string][]byte) (sources []string) {
-	found := map[string]bool{}
-	for grown := true; grown; {
-		grown = false
-		for f, text := range texts {
-			if found[f] || !mentions(text, names) {
-				continue
-			}
-			if strings.HasSuffix(f, ".c") {
-				found[f], grown = true, true
-				continue
-			}
-			for _, ch := range chunks(text) {
-				name := ch.declares()
-				if name != "" && !names[name] && slices.ContainsFunc(ch, func(t token) bool { return names[t.text] }) {
-					names[name], grown = true, true
-				}
-			}
+func naming(names map[string]bool, texts map[string][]byte) []string {
+	sources, headers := map[string][]byte{}, map[string][]byte{}
+	for f, text := range texts {
+		if strings.HasSuffix(f, ".c") {
+			sources[f] = text
+		} else {
+			headers[f] = text
 		}
 	}
-	for f := range maps.Clone(found) {
-		base := []byte(path.Base(f) + `"`)
-		for other, text := range texts {
-			if other != f && strings.HasSuffix(other, ".c") && bytes.Contains(text, base) {
-				found[other] = true
+	found := thatMention(sources, names)
+	if len(found) <= plenty {
+		spread(names, headers)
+		found = thatMention(sources, names)
+	}
+	bases := map[string]bool{}
+	for f := range found {
+		bases[path.Base(f)] = true
+	}
+	for f, text := range sources {
+		for _, m := range includedSource.FindAllSubmatch(text, -1) {
+			if bases[string(m[1])] {
+				found[f] = true
 			}
 		}
 	}
 	return slices.Sorted(maps.Keys(found))
 }
 
+// includedSource is a .c file that another one includes.
+var includedSource = regexp.MustCompile(`(?m)^[ \t]*#[ \t]*include[ \t]+"(?:[^"\n]*/)?([^"/\n]+\.c)"`)
+
+func thatMention(texts map[string][]byte, words map[string]bool) map[string]bool {
+	found := map[string]bool{}
+	for f, text := range texts {
+		if mentions(text, words) {
+			found[f] = true
+		}
+	}
+	return found
+}
+
+// spread adds to names what the headers declare by them, directly or by others.
+func spread(names map[string]bool, headers map[string][]byte) {
+	declaredBy := map[string][]string{} // by a word, what is declared with it
+	for _, text := range headers {
+		for _, ch := range chunks(text) {
+			name := ch.declares()
+			if name == "" {
+				continue
+			}
+			for _, t := range ch {
+				if inWord(t.text[0]) {
+					declaredBy[t.text] = append(declaredBy[t.text], name)
+				}
+			}
+		}
+	}
+	for todo := slices.Collect(maps.Keys(names)); len(todo) > 0; todo = todo[1:] {
+		for _, name := range declaredBy[todo[0]] {
+			if !names[name] {
+				names[name] = true
+				todo = append(todo, name)
+			}
+		}
+	}
+}
+
 // mentions says whether a text has one of the words.
 func mentions(text []byte, words map[string]bool) bool {
-	for w := range words {
-		for at := 0; ; {
-			i := bytes.Index(text[at:], []byte(w))
-			if i < 0 {
-				break
-			}
-			begin, end := at+i, at+i+len(w)
-			if (begin == 0 || !inWord(text[begin-1])) && (end == len(text) || !inWord(text[end])) {
-				return true
-			}
-			at = end
+	for i := 0; i < len(text); i++ {
+		if !inWord(text[i]) {
+			continue
+		}
+		begin := i
+		for i < len(text) && inWord(text[i]) {
+			i++
+		}
+		if words[string(text[begin:i])] {
+			return true
 		}
 	}
 	return false
