@@ -63,15 +63,18 @@ func TestDiffs(t *testing.T) {
 		withSource(t, k)
 		all := samples(t, k, "")
 		require.GreaterOrEqual(t, len(all), 15)
-		effective := 0
+		ran, effective := 0, 0
 		for _, s := range all {
 			t.Run(s.name, func(t *testing.T) {
+				ran++
 				if applyDiff(t, k, s) {
 					effective++
 				}
 			})
 		}
-		require.GreaterOrEqual(t, effective, 15)
+		if ran == len(all) { // and not a few of them, by -run
+			require.GreaterOrEqual(t, effective, 15)
+		}
 	})
 }
 
