@@ -5,6 +5,7 @@ package harness_test
 import (
 	"context"
 	"fmt"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,12 +33,25 @@ func TestMemory(t *testing.T) {
 		t.Skip("compiles kernel source and boots guests")
 	}
 	harness.EachKernel(t, func(t *testing.T, k *kernels.Kit) {
-		im, reports := compiled(t, k, "fs/proc/cmdline.c", "fs/namei.c", "kernel/sys.c", "net/core/dev.c", "fs/fat/dir.c")
+		sources := []string{"fs/proc/cmdline.c", "fs/namei.c", "kernel/sys.c", "net/core/dev.c"}
 		vm := harness.Boot(t, k)
+		fat := vm.InsertOwn(t, "fat") == nil // where it is a module
+		if fat {
+			sources = append(sources, "fs/fat/dir.c")
+		}
+		im, reports := compiled(t, k, sources...)
 		slide := sameSymbols(t, vm, im)
 		vm.Apply(t, "../cases/testdata/cmdline")
 		memory := runpre.Memory{Slide: slide, Read: func(address uint64, n int) ([]byte, error) { return vm.Memory(t, address, n), nil }}
-		looked := 0
+		memory.Section = func(module, section string) (uint64, bool) {
+			text, err := vm.Client.ReadFile(t.Context(), path.Join("/sys/module", module, "sections", section))
+			if err != nil {
+				return 0, false
+			}
+			address, err := strconv.ParseUint(strings.TrimPrefix(strings.TrimSpace(string(text)), "0x"), 16, 64)
+			return address, err == nil
+		}
+		looked, ofModules := 0, 0
 		for _, report := range reports {
 			wrong, err := runpre.MatchMemory(report, memory)
 			require.NoError(t, err)
@@ -46,10 +60,20 @@ func TestMemory(t *testing.T) {
 			}
 			if report.Object == runpre.VMLinux {
 				looked += len(report.Expect())
+				continue
+			}
+			ofModules += len(report.Expect())
+			require.NotEmpty(t, report.Expect(), report.Object)
+			if e := report.Expect()[0]; len(e.Code) > 0 {
+				_, there := memory.Section(e.Object, e.Section)
+				require.True(t, there, "%s of %s", e.Section, e.Object)
 			}
 		}
+		if fat {
+			require.Greater(t, ofModules, 10)
+		}
 		require.Greater(t, looked, 400)
-		t.Logf("%d functions in memory", looked)
+		t.Logf("%d functions in memory, and %d of modules", looked, ofModules)
 
 		expected := reports[0].Expect("cmdline_proc_show")[0]
 		at := len(expected.Code) - 1

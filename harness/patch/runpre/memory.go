@@ -19,7 +19,7 @@ type Expectation struct {
 	Object   string  // VMLinux or a module
 	Section  string  // of a module's; "" in vmlinux
 	Address  uint64  // in the image; of a module in its section
-	Code     []byte  // as the image has it
+	Code     []byte  // as the image has it; Fields count from where their sections begin
 	Masked   []Range // of Code, what the kernel may rewrite
 	Fields   []Field // of Code, what depends on where things were loaded
 }
@@ -81,6 +81,8 @@ func (m Memory) loaded(object, section string) (slide uint64, ok bool) {
 		return 0, true
 	case VMLinux:
 		return m.Slide, true
+	case unknown:
+		return 0, false
 	}
 	if m.Section == nil {
 		return 0, false
@@ -121,11 +123,7 @@ func (e Expectation) Check(m Memory) (*Difference, error) {
 		if f.Relative {
 			to -= slide
 		}
-		if f.Width == 8 {
-			binary.LittleEndian.PutUint64(want[f.At:], binary.LittleEndian.Uint64(want[f.At:])+to)
-		} else {
-			binary.LittleEndian.PutUint32(want[f.At:], binary.LittleEndian.Uint32(want[f.At:])+uint32(to))
-		}
+		add(want[f.At:], f.Width, to)
 	}
 	for i := range want {
 		if got[i] != want[i] && !free[i] {
@@ -186,12 +184,45 @@ func (m *matcher) expect(f *function, c candidate, rewritten []Range) Expectatio
 	if len(e.Code) >= len(endbr64) && slices.Equal(e.Code[:len(endbr64)], endbr64) {
 		e.Masked = append(e.Masked, Range{0, len(endbr64)}) // sealed where nobody calls it by pointer
 	}
+	own := m.begins(e.Object, e.Section)
 	for i := range f.relocs {
-		if field, ok := m.field(&f.relocs[i], f, c, moved, e.Code); ok {
-			e.Fields = append(e.Fields, field)
+		field, ok := m.field(&f.relocs[i], f, c, moved, e.Code)
+		if !ok {
+			continue
 		}
+		e.Fields = append(e.Fields, field)
+		from := own
+		if !field.Relative {
+			from = 0
+		}
+		add(e.Code[field.At:], field.Width, from-m.begins(field.Object, field.Section))
 	}
 	return e
+}
+
+// begins is where a module's section lies beside the image, which is no place
+// that it is ever loaded at; 0 for what is in the image.
+func (m *matcher) begins(object, section string) uint64 {
+	for _, where := range m.spaces() {
+		if where.object != object || where == m.image.vmlinux {
+			continue
+		}
+		for _, g := range where.segments {
+			if g.name == section {
+				return g.address
+			}
+		}
+	}
+	return 0
+}
+
+// add adds to a number of width bytes.
+func add(code []byte, width int, n uint64) {
+	if width == 8 {
+		binary.LittleEndian.PutUint64(code, binary.LittleEndian.Uint64(code)+n)
+	} else {
+		binary.LittleEndian.PutUint32(code, binary.LittleEndian.Uint32(code)+uint32(n))
+	}
 }
 
 // field is a relocation of f in the image's code; ok is false where a jump got
@@ -223,12 +254,14 @@ func (m *matcher) field(r *object.Reloc, f *function, c candidate, moved func(in
 		field.Object, field.Section = nowhere, ""
 		return field, true
 	}
-	return Field{}, false
+	field.Object = unknown // another module, most likely
+	return field, true
 }
 
 // kernelFrom is where the kernel's image may begin to lie; nowhere is the
-// object of what does not move.
+// object of what does not move, unknown of what is not compared.
 const (
 	kernelFrom = 0xffffffff80000000
 	nowhere    = ""
+	unknown    = "?"
 )
