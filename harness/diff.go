@@ -27,14 +27,27 @@ func Probes(t testing.TB, path string) []patch.Probe {
 
 // Refusals builds the diff at path for k, without a guest, and gives why it
 // cannot be a live patch; one that can fails the test.
-func Refusals(t testing.TB, k *kernels.Kit, path string) []*refusal.Refusal {
+func Refusals(t testing.TB, k *kernels.Kit, path string, opts ...ApplyOption) []*refusal.Refusal {
+	t.Helper()
+	all := Refused(t, k, path, opts...)
+	if len(all) == 0 {
+		t.Fatalf("%s: a module was made of %s, which should have been refused", k.Release, path)
+	}
+	return all
+}
+
+// Refused is Refusals for a diff that may well be taken: then there are none.
+func Refused(t testing.TB, k *kernels.Kit, path string, opts ...ApplyOption) []*refusal.Refusal {
 	t.Helper()
 	y, ctx := yard(t), testContext(t)
-	src, err := patch.Open(path)
+	var o applyOptions
+	for _, opt := range opts {
+		opt(&o)
+	}
+	src, err := patch.OpenAs(path, o.diff)
 	if err == nil {
-		var m *patch.Module
-		if m, err = y.Builder.Build(ctx, src, k); err == nil {
-			t.Fatalf("%s: %s was made of %s, which should have been refused", k.Release, m.Path, path)
+		if _, err = y.Builder.Build(ctx, src, k); err == nil {
+			return nil
 		}
 	}
 	all := refusal.All(err)
