@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/switchyard-project/switchyard/harness"
 	"github.com/switchyard-project/switchyard/harness/patch/klp"
 	"github.com/switchyard-project/switchyard/harness/patch/object"
 	"github.com/switchyard-project/switchyard/kernels"
@@ -78,4 +79,16 @@ func unexported(t testing.TB, k *kernels.Kit, o *object.Object, owner string) ma
 		}
 	}
 	return all
+}
+
+// eachKernel is about kernels that modules can be built for: of some the
+// image alone is there.
+func eachKernel(t *testing.T, do func(t *testing.T, k *kernels.Kit)) {
+	t.Helper()
+	harness.EachKernel(t, func(t *testing.T, k *kernels.Kit) {
+		if k.HeadersDir == "" {
+			t.Skipf("%s has no headers to build modules with", k.Release)
+		}
+		do(t, k)
+	})
 }

@@ -13,7 +13,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/switchyard-project/switchyard/harness"
 	"github.com/switchyard-project/switchyard/harness/patch/klp"
 	"github.com/switchyard-project/switchyard/harness/patch/object"
 	"github.com/switchyard-project/switchyard/harness/patch/refusal"
@@ -44,7 +43,7 @@ func own(t testing.TB) klp.Deps {
 // TestBuild: the same input gives the same bytes in another cache, the parts
 // stay as they were, and nothing is compiled that was.
 func TestBuild(t *testing.T) {
-	harness.EachKernel(t, func(t *testing.T, k *kernels.Kit) {
+	eachKernel(t, func(t *testing.T, k *kernels.Kit) {
 		m := module(t, k)
 		var before, after bytes.Buffer
 		require.NoError(t, m.Parts[0].Code.Write(&before))
@@ -94,7 +93,7 @@ func TestBuild(t *testing.T) {
 
 // TestBadInput: what cannot be built leaves neither a module nor a folder.
 func TestBadInput(t *testing.T) {
-	harness.EachKernel(t, func(t *testing.T, k *kernels.Kit) {
+	eachKernel(t, func(t *testing.T, k *kernels.Kit) {
 		broken := filepath.Join(t.TempDir(), "fix.klp.c")
 		require.NoError(t, os.WriteFile(broken, []byte("void klp_post_patch(struct klp_object *obj)\n{\n\tnowhere();\n}\n"), 0o644))
 		wrong := filepath.Join(t.TempDir(), "fix.klp.c")
@@ -137,7 +136,7 @@ func TestBadInput(t *testing.T) {
 
 // TestCancelled: a build that is given up says so.
 func TestCancelled(t *testing.T) {
-	harness.EachKernel(t, func(t *testing.T, k *kernels.Kit) {
+	eachKernel(t, func(t *testing.T, k *kernels.Kit) {
 		m := module(t, k)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()

@@ -64,7 +64,7 @@ func second(t testing.TB, k *kernels.Kit, path, target string) klp.Part {
 // TestTarget patches one of two functions of one name, in a module that comes
 // before the patch and in one that comes after it, goes and comes again.
 func TestTarget(t *testing.T) {
-	harness.EachKernel(t, func(t *testing.T, k *kernels.Kit) {
+	eachKernel(t, func(t *testing.T, k *kernels.Kit) {
 		vm := harness.Boot(t, k, harness.Commands(), harness.AllowReport("^WARNING in which "))
 		target := vm.Build(t, "testdata/twin")
 		part := second(t, k, "testdata/second.c", target.Path)
@@ -126,7 +126,7 @@ func line(t testing.TB, path, text string) string {
 // TestCallbacks has one module for the image and for a module, and callbacks
 // that are for all objects or for one.
 func TestCallbacks(t *testing.T) {
-	harness.EachKernel(t, func(t *testing.T, k *kernels.Kit) {
+	eachKernel(t, func(t *testing.T, k *kernels.Kit) {
 		vm := harness.Boot(t, k)
 		target := vm.Build(t, "testdata/twin")
 		image := compile(t, k, "testdata/cmdline.c")
@@ -161,7 +161,7 @@ func TestCallbacks(t *testing.T) {
 // the kernel keeps to itself, and that stands in each of the tables that the
 // kernel goes through when it loads code.
 func TestImage(t *testing.T) {
-	harness.EachKernel(t, func(t *testing.T, k *kernels.Kit) {
+	eachKernel(t, func(t *testing.T, k *kernels.Kit) {
 		code := compile(t, k, "testdata/cmdline.c")
 		path, err := klp.Build(t.Context(), deps(t), k, klp.Module{Name: "klp_image", Parts: []klp.Part{{
 			Object: klp.VMLinux, Code: code,
@@ -191,7 +191,7 @@ func TestImage(t *testing.T) {
 // TestRefused are changes to a module that the kernel would look at before
 // the module need be there.
 func TestRefused(t *testing.T) {
-	harness.EachKernel(t, func(t *testing.T, k *kernels.Kit) {
+	eachKernel(t, func(t *testing.T, k *kernels.Kit) {
 		for path, code := range map[string]refusal.Code{"testdata/key.c": refusal.StaticKey, "testdata/call.c": refusal.StaticCall} {
 			object := compile(t, k, path, "testdata/twin/twin.h")
 			_, err := klp.Build(t.Context(), deps(t), k, klp.Module{Name: "klp_refused", Parts: []klp.Part{{

@@ -88,6 +88,9 @@ func Build(ctx context.Context, deps Deps, kit *kernels.Kit, m Module) (string, 
 	if err := m.check(kit); err != nil {
 		return "", err
 	}
+	if kit.HeadersDir == "" {
+		return "", &kernels.Lacking{What: "the headers of " + kit.Release, Remedy: "choose a kernel with headers (`switchyard kernels list`), or build one (`switchyard kernels build`)"}
+	}
 	b := &builder{deps: deps, kit: kit, module: m}
 	if err := b.prepare(); err != nil {
 		return "", err
