@@ -23,7 +23,8 @@ const hookedFile = "/sys/kernel/tracing/enabled_functions"
 // patched one: its symbol is gone and its fentry site is not, and
 // ftrace_location() may find that site, which ftrace knows to be dead, within
 // what kallsyms takes for the patched function (seen: loadavg_proc_show of a
-// 6.6.3). Commit ef378c3b8233 (6.15) takes the dead sites out.
+// 6.6.3). Commit ef378c3b8233 (6.15, and stable releases of 6.12) takes the dead
+// sites out.
 //
 // Functions of modules are not looked at: their objects may be loaded later.
 func (g *Guest) unhooked(ctx context.Context, m *patch.Module) ([]string, error) {
