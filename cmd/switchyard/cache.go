@@ -11,6 +11,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
 
+	"github.com/switchyard-project/switchyard/harness/report"
 	"github.com/switchyard-project/switchyard/kernels/store"
 )
 
@@ -40,10 +41,7 @@ func showCache(cmd *cobra.Command, deep bool) error {
 	if err != nil {
 		return err
 	}
-	t := table.NewWriter()
-	t.SetOutputMirror(cmd.OutOrStdout())
-	t.SetStyle(table.StyleLight)
-	t.Style().Options = table.OptionsNoBordersAndSeparators
+	t := report.NewTable(cmd.OutOrStdout())
 	t.AppendHeader(table.Row{"kind", "name", "size", "made", "state"})
 	var total int64
 	var broken *multierror.Error

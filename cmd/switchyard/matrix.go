@@ -83,10 +83,7 @@ func (f *matrixFlags) run(cmd *cobra.Command) error {
 }
 
 func printMatrix(w io.Writer, m matrix.Matrix) {
-	t := table.NewWriter()
-	t.SetOutputMirror(w)
-	t.SetStyle(table.StyleLight)
-	t.Style().Options = table.OptionsNoBordersAndSeparators
+	t := report.NewTable(w)
 	t.AppendHeader(table.Row{"kernel", "shard", "cases", "expected"})
 	for _, e := range m.Include {
 		expected := "-"

@@ -11,6 +11,7 @@ import (
 
 	"github.com/switchyard-project/switchyard/harness/patch"
 	"github.com/switchyard-project/switchyard/harness/patch/diff"
+	"github.com/switchyard-project/switchyard/harness/report"
 	"github.com/switchyard-project/switchyard/harness/run"
 )
 
@@ -72,10 +73,7 @@ func printChecked(w io.Writer, checked *diff.Checked) {
 	if len(checked.Functions) == 0 {
 		return
 	}
-	t := table.NewWriter()
-	t.SetOutputMirror(w)
-	t.SetStyle(table.StyleLight)
-	t.Style().Options = table.OptionsNoBordersAndSeparators
+	t := report.NewTable(w)
 	t.AppendHeader(table.Row{"object", "function", "file", "at", "kernel and source"})
 	for _, f := range checked.Functions {
 		address, result := "-", "the same"

@@ -16,10 +16,7 @@ func (run Run) writeMeasured(w io.Writer) {
 		return
 	}
 	fmt.Fprintf(w, "\n%s:\n", run.Kernel.Release)
-	t := table.NewWriter()
-	t.SetOutputMirror(w)
-	t.SetStyle(table.StyleLight)
-	t.Style().Options = table.OptionsNoBordersAndSeparators
+	t := NewTable(w)
 	header := table.Row{"function", "calls"}
 	if run.Measured[0].Time != nil {
 		header = append(header, "under way", "mean", "longest", "total")

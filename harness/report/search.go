@@ -65,10 +65,7 @@ func SearchOf(tried []Tried) Search {
 // the verdicts, the rarest first, and under them why and how to see each that
 // is not as expected again.
 func (r Report) WriteSearches(w io.Writer) {
-	t := table.NewWriter()
-	t.SetOutputMirror(w)
-	t.SetStyle(table.StyleLight)
-	t.Style().Options = table.OptionsNoBordersAndSeparators
+	t := NewTable(w)
 	t.AppendHeader(table.Row{"kernel", "verdict", "seeds", "share", "for example"})
 	for _, s := range r.Searches {
 		for _, f := range s.Verdicts {

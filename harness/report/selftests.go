@@ -73,10 +73,7 @@ func (s Selftests) Booted() bool { return s.Accel != "" }
 // WriteSelftests writes the selftests' results for a terminal: a row for each
 // script of each kernel, and under it what needs attention.
 func (r Report) WriteSelftests(w io.Writer) {
-	t := table.NewWriter()
-	t.SetOutputMirror(w)
-	t.SetStyle(table.StyleLight)
-	t.Style().Options = table.OptionsNoBordersAndSeparators
+	t := NewTable(w)
 	t.AppendHeader(table.Row{"kernel", "script", "result", "tests", "time"})
 	for _, s := range r.Selftests {
 		for _, script := range s.Scripts {
@@ -127,21 +124,7 @@ func (m Merged) writeSelftests(w io.Writer) {
 		}
 	}
 	slices.SortFunc(releases, kernels.CompareVersions)
-	t := table.NewWriter()
-	t.SetOutputMirror(w)
-	header := table.Row{"script"}
-	for _, k := range releases {
-		header = append(header, k)
-	}
-	t.AppendHeader(header)
-	for _, n := range names {
-		row := table.Row{n}
-		for _, k := range releases {
-			row = append(row, cells[[2]string{n, k}])
-		}
-		t.AppendRow(row)
-	}
-	t.RenderMarkdown()
+	writeCross(w, "script", names, releases, func(name, kernel string) string { return cells[[2]string{name, kernel}] })
 }
 
 // lines are what to know of a script that is not as expected.

@@ -67,9 +67,14 @@ func (m Merged) writeCases(w io.Writer) {
 	}
 	slices.Sort(names)
 	slices.SortFunc(releases, kernels.CompareVersions)
+	writeCross(w, "case", names, releases, func(name, kernel string) string { return cell(cells[[2]string{name, kernel}]) })
+}
+
+// writeCross writes a row for each name and a column for each kernel.
+func writeCross(w io.Writer, what string, names, releases []string, cell func(name, kernel string) string) {
 	t := table.NewWriter()
 	t.SetOutputMirror(w)
-	header := table.Row{"case"}
+	header := table.Row{what}
 	for _, k := range releases {
 		header = append(header, k)
 	}
@@ -77,7 +82,7 @@ func (m Merged) writeCases(w io.Writer) {
 	for _, n := range names {
 		row := table.Row{n}
 		for _, k := range releases {
-			row = append(row, cell(cells[[2]string{n, k}]))
+			row = append(row, cell(n, k))
 		}
 		t.AppendRow(row)
 	}

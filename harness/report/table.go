@@ -12,13 +12,19 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 )
 
-// WriteTable writes the report for a terminal: a row for each kernel, and
-// under it, for each run that is not as expected, why and where to look.
-func (r Report) WriteTable(w io.Writer) {
+// NewTable is a table as the command prints them, without lines between cells.
+func NewTable(w io.Writer) table.Writer {
 	t := table.NewWriter()
 	t.SetOutputMirror(w)
 	t.SetStyle(table.StyleLight)
 	t.Style().Options = table.OptionsNoBordersAndSeparators
+	return t
+}
+
+// WriteTable writes the report for a terminal: a row for each kernel, and
+// under it, for each run that is not as expected, why and where to look.
+func (r Report) WriteTable(w io.Writer) {
+	t := NewTable(w)
 	t.AppendHeader(table.Row{"kernel", "verdict", "apply", "revert", "load", "blockers"})
 	for _, run := range r.Runs {
 		t.AppendRow(table.Row{run.Kernel.Release, verdict(run), phase(run.Transition.Apply), phase(run.Transition.Revert), loads(run.Load), blockers(run.Blockers)})
