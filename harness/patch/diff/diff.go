@@ -22,22 +22,11 @@ import (
 	"github.com/switchyard-project/switchyard/harness/patch/tree"
 	"github.com/switchyard-project/switchyard/harness/patch/unified"
 	"github.com/switchyard-project/switchyard/kernels"
-	"github.com/switchyard-project/switchyard/kernels/debian"
 	"github.com/switchyard-project/switchyard/kernels/store"
-	"github.com/switchyard-project/switchyard/kernels/toolroot"
 )
 
-// Deps is what a build needs of its surroundings.
-type Deps struct {
-	Store *store.Store
-	// Archive has the sources of Debian's kernels.
-	Archive *debian.Archive
-	// Root opens the tool root; it is called only when something must be
-	// compiled.
-	Root func(context.Context) (*toolroot.Root, error)
-	// Progress, if set, hears of sources being unpacked.
-	Progress kernels.Progress
-}
+// Deps is what a build needs of its surroundings: what a source needs.
+type Deps = tree.Deps
 
 // Part is one diff.
 type Part struct {
@@ -159,7 +148,7 @@ func Check(ctx context.Context, deps Deps, kit *kernels.Kit, r Request) (*Checke
 }
 
 func newPipeline(ctx context.Context, deps Deps, kit *kernels.Kit, r Request) (*pipeline, error) {
-	src, err := tree.Open(ctx, tree.Deps{Store: deps.Store, Archive: deps.Archive, Root: deps.Root, Progress: deps.Progress}, kit)
+	src, err := tree.Open(ctx, deps, kit)
 	if err != nil {
 		return nil, err
 	}
