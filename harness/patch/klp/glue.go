@@ -40,12 +40,17 @@ var callbackKinds = []struct{ name, returns string }{
 func (b *builder) callbacksHeader() string {
 	var s strings.Builder
 	s.WriteString("#include <linux/livepatch.h>\n")
+	b.declareCallbacks(&s, "")
+	return s.String()
+}
+
+// declareCallbacks declares all that the user's files may define.
+func (b *builder) declareCallbacks(s *strings.Builder, attribute string) {
 	for _, k := range callbackKinds {
 		for _, suffix := range b.callbackSuffixes() {
-			fmt.Fprintf(&s, "extern %s klp_%s%s(struct klp_object *obj);\n", k.returns, k.name, suffix)
+			fmt.Fprintf(s, "extern %s klp_%s%s(struct klp_object *obj)%s;\n", k.returns, k.name, suffix, attribute)
 		}
 	}
-	return s.String()
 }
 
 // callbackSuffixes are what can stand behind a callback's name.
@@ -107,11 +112,7 @@ func (b *builder) callbackDeclarations() string {
 	}
 	var s strings.Builder
 	s.WriteString("\n")
-	for _, k := range callbackKinds {
-		for _, suffix := range b.callbackSuffixes() {
-			fmt.Fprintf(&s, "extern %s klp_%s%s(struct klp_object *obj) __attribute__((weak));\n", k.returns, k.name, suffix)
-		}
-	}
+	b.declareCallbacks(&s, " __attribute__((weak))")
 	return s.String()
 }
 
