@@ -3,10 +3,7 @@
 package harness
 
 import (
-	"bytes"
 	"errors"
-	"path"
-	"strings"
 	"syscall"
 	"testing"
 
@@ -61,23 +58,17 @@ func Refused(t testing.TB, k *kernels.Kit, path string, opts ...ApplyOption) []*
 // The error is a *kernels.NoModuleError if the kernel comes without it.
 func (v *VM) InsertOwn(t testing.TB, name string) error {
 	t.Helper()
-	files, _, err := v.Kit.ModuleFiles(name)
-	if err != nil {
+	own, err := v.yard.Builder.Own(v.ctx, v.Kit, name)
+	var missing *kernels.NoModuleError
+	if errors.As(err, &missing) {
 		return err
 	}
-	for _, f := range files {
-		content, err := kernels.ReadModule(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		name, _, _ := strings.Cut(path.Base(f), ".ko")
-		inside := path.Join("/tmp/own", name+".ko")
-		err = v.Client.Put(v.ctx, inside, 0o644, bytes.NewReader(content), int64(len(content)))
-		if err == nil {
-			err = v.Client.Load(v.ctx, inside, "")
-		}
-		if err != nil && !errors.Is(err, syscall.EEXIST) {
-			t.Fatalf("load the kernel's own %s: %v", name, v.Explain(err))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range own {
+		if err := v.Guest.Insert(v.ctx, m, ""); err != nil && !errors.Is(err, syscall.EEXIST) {
+			t.Fatalf("load the kernel's own %s: %v", m.Name, v.Explain(err))
 		}
 	}
 	return nil

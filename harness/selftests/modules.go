@@ -88,8 +88,7 @@ func (b *Builder) findModules(ctx context.Context, kit *kernels.Kit, scripts str
 				if err != nil {
 					return err
 				}
-				name, _, _ := strings.Cut(filepath.Base(f), ".ko")
-				if err := os.WriteFile(filepath.Join(to, name+".ko"), content, 0o644); err != nil {
+				if err := os.WriteFile(filepath.Join(to, kernels.ModuleName(f)+".ko"), content, 0o644); err != nil {
 					return err
 				}
 			}
