@@ -5,7 +5,6 @@ package harness_test
 import (
 	"context"
 	"fmt"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,14 +42,7 @@ func TestMemory(t *testing.T) {
 		slide := sameSymbols(t, vm, im)
 		vm.Apply(t, "../cases/testdata/cmdline")
 		memory := runpre.Memory{Slide: slide, Read: func(address uint64, n int) ([]byte, error) { return vm.Memory(t, address, n), nil }}
-		memory.Section = func(module, section string) (uint64, bool) {
-			text, err := vm.Client.ReadFile(t.Context(), path.Join("/sys/module", module, "sections", section))
-			if err != nil {
-				return 0, false
-			}
-			address, err := strconv.ParseUint(strings.TrimPrefix(strings.TrimSpace(string(text)), "0x"), 16, 64)
-			return address, err == nil
-		}
+		memory.Section = func(module, section string) (uint64, bool) { return vm.Section(t.Context(), module, section) }
 		looked, ofModules := 0, 0
 		for _, report := range reports {
 			wrong, err := runpre.MatchMemory(report, memory)

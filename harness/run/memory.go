@@ -54,20 +54,24 @@ func (x *execution) compareMemory(ctx context.Context) error {
 func (x *execution) memory(ctx context.Context) (runpre.Memory, error) {
 	g := x.guest
 	m := runpre.Memory{Read: func(address uint64, n int) ([]byte, error) { return g.Machine.Memory(ctx, address, n) }}
-	m.Section = func(module, section string) (uint64, bool) {
-		text, err := g.Client.ReadFile(ctx, path.Join("/sys/module", module, "sections", section))
-		if err != nil {
-			return 0, false
-		}
-		address, err := strconv.ParseUint(strings.TrimPrefix(strings.TrimSpace(string(text)), "0x"), 16, 64)
-		return address, err == nil
-	}
+	m.Section = func(module, section string) (uint64, bool) { return g.Section(ctx, module, section) }
 	if !x.kit.NoPVH {
 		return m, nil
 	}
 	var err error
 	m.Slide, err = x.slide(ctx)
 	return m, err
+}
+
+// Section is where a section of a loaded module lies; ok is false where the
+// guest does not tell.
+func (g *Guest) Section(ctx context.Context, module, section string) (address uint64, ok bool) {
+	text, err := g.Client.ReadFile(ctx, path.Join("/sys/module", module, "sections", section))
+	if err != nil {
+		return 0, false
+	}
+	address, err = strconv.ParseUint(strings.TrimPrefix(strings.TrimSpace(string(text)), "0x"), 16, 64)
+	return address, err == nil
 }
 
 // slide is what KASLR added to the addresses of the image, by the symbol that
