@@ -133,13 +133,5 @@ func (f *runFlags) showSearch(cmd *cobra.Command, r report.Report, dir string, d
 	default:
 		err = errors.Join(err, saveReports(dir))
 	}
-	if f.format == "json" {
-		err = errors.Join(err, r.WriteJSON(cmd.OutOrStdout()))
-	} else {
-		r.WriteSearches(cmd.OutOrStdout())
-	}
-	if err == nil && !asExpected {
-		err = errUnexpected
-	}
-	return err
+	return show(cmd, f.format, r, r.WriteSearches, asExpected, err)
 }

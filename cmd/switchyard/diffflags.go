@@ -43,6 +43,15 @@ func (f *diffFlags) options(patches []string) (o patch.DiffOptions, err error) {
 	return o, nil
 }
 
+// open opens the one patch that a verb takes, as the flags mean it.
+func (f *diffFlags) open(path string) (*patch.Source, error) {
+	o, err := f.options([]string{path})
+	if err != nil {
+		return nil, err
+	}
+	return patch.OpenAs(path, o)
+}
+
 func isDiff(path string) bool {
 	return strings.HasSuffix(path, ".patch") || strings.HasSuffix(path, ".diff")
 }

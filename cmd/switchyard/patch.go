@@ -30,16 +30,27 @@ func patchCommand() *cobra.Command {
 	return cmd
 }
 
-// oneKernel gets the one kernel that -kernel names.
-func oneKernel(cmd *cobra.Command, y *run.Yard, kernel string) (*kernels.Kit, error) {
+// onKernel opens a yard and does something for the one kernel that -kernel
+// names. done closes the screen, before anything is written to the terminal's
+// standard output.
+func onKernel(cmd *cobra.Command, kernel string, o run.Options, do func(y *run.Yard, kit *kernels.Kit, done func()) error) error {
+	y, done, err := openYard(cmd, o)
+	if err != nil {
+		return err
+	}
+	defer done()
 	found, err := y.Catalogue.Select(cmd.Context(), kernel)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if len(found) != 1 {
-		return nil, usageError{fmt.Errorf("-kernel %s names %d kernels; a module is for one", kernel, len(found))}
+		return usageError{fmt.Errorf("-kernel %s names %d kernels; a module is for one", kernel, len(found))}
 	}
-	return y.Catalogue.Get(cmd.Context(), found[0])
+	kit, err := y.Catalogue.Get(cmd.Context(), found[0])
+	if err != nil {
+		return err
+	}
+	return do(y, kit, done)
 }
 
 func patchBuildCommand() *cobra.Command {
@@ -59,24 +70,13 @@ kernel's source (.patch, .diff), a folder with C sources or a .c file.`,
 			if kernel == "" {
 				return usageError{fmt.Errorf("patch build needs -kernel, the kernel to build for")}
 			}
-			o, err := diffs.options(args)
+			src, err := diffs.open(args[0])
 			if err != nil {
 				return err
 			}
-			src, err := patch.OpenAs(args[0], o)
-			if err != nil {
-				return err
-			}
-			y, done, err := openYard(cmd, run.Options{Route: route.route})
-			if err != nil {
-				return err
-			}
-			defer done()
-			kit, err := oneKernel(cmd, y, kernel)
-			if err != nil {
-				return err
-			}
-			return buildModule(cmd, y, src, kit, out, done)
+			return onKernel(cmd, kernel, run.Options{Route: route.route}, func(y *run.Yard, kit *kernels.Kit, done func()) error {
+				return buildModule(cmd, y, src, kit, out, done)
+			})
 		},
 	}
 	cmd.Flags().StringVar(&kernel, "kernel", "", "the kernel to build for, such as 6.12")
@@ -87,8 +87,7 @@ kernel's source (.patch, .diff), a folder with C sources or a .c file.`,
 }
 
 // buildModule builds src, writes the module to out ("": NAME.ko) and says what
-// it patches. done closes the yard, before anything is written to the
-// terminal's standard output.
+// it patches; done as in onKernel.
 func buildModule(cmd *cobra.Command, y *run.Yard, src *patch.Source, kit *kernels.Kit, out string, done func()) error {
 	m, err := y.Builder.Build(cmd.Context(), src, kit)
 	if err != nil {

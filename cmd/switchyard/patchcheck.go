@@ -9,10 +9,10 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
 
-	"github.com/switchyard-project/switchyard/harness/patch"
 	"github.com/switchyard-project/switchyard/harness/patch/diff"
 	"github.com/switchyard-project/switchyard/harness/report"
 	"github.com/switchyard-project/switchyard/harness/run"
+	"github.com/switchyard-project/switchyard/kernels"
 )
 
 func patchCheckCommand() *cobra.Command {
@@ -32,26 +32,16 @@ a live patch.`,
 			if kernel == "" {
 				return usageError{fmt.Errorf("patch check needs -kernel, the kernel to check against")}
 			}
-			o, err := diffs.options(args)
+			src, err := diffs.open(args[0])
 			if err != nil {
 				return err
 			}
-			src, err := patch.OpenAs(args[0], o)
-			if err != nil {
-				return err
-			}
-			y, done, err := openYard(cmd, run.Options{})
-			if err != nil {
-				return err
-			}
-			defer done()
-			kit, err := oneKernel(cmd, y, kernel)
-			if err != nil {
-				return err
-			}
-			checked, err := y.Builder.Check(cmd.Context(), src, kit)
-			done()
-			if checked != nil {
+			return onKernel(cmd, kernel, run.Options{}, func(y *run.Yard, kit *kernels.Kit, done func()) error {
+				checked, err := y.Builder.Check(cmd.Context(), src, kit)
+				done()
+				if checked == nil {
+					return err
+				}
 				for _, n := range checked.Made.Notes {
 					fmt.Fprintln(cmd.ErrOrStderr(), n)
 				}
@@ -59,8 +49,8 @@ a live patch.`,
 					fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", w)
 				}
 				printChecked(cmd.OutOrStdout(), checked)
-			}
-			return err
+				return err
+			})
 		},
 	}
 	cmd.Flags().StringVar(&kernel, "kernel", "", "the kernel to check against, such as 6.12")

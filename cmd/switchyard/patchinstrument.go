@@ -10,6 +10,7 @@ import (
 	"github.com/switchyard-project/switchyard/harness/patch"
 	"github.com/switchyard-project/switchyard/harness/patch/btf"
 	"github.com/switchyard-project/switchyard/harness/run"
+	"github.com/switchyard-project/switchyard/kernels"
 )
 
 // instrumentWords are what the two verbs say of themselves.
@@ -53,16 +54,9 @@ kernel.`,
 			if err != nil {
 				return err
 			}
-			y, done, err := openYard(cmd, run.Options{})
-			if err != nil {
-				return err
-			}
-			defer done()
-			kit, err := oneKernel(cmd, y, kernel)
-			if err != nil {
-				return err
-			}
-			return buildModule(cmd, y, src, kit, out, done)
+			return onKernel(cmd, kernel, run.Options{}, func(y *run.Yard, kit *kernels.Kit, done func()) error {
+				return buildModule(cmd, y, src, kit, out, done)
+			})
 		},
 	}
 	cmd.Flags().StringVar(&kernel, "kernel", "", "the kernel to build for, such as 6.12")

@@ -81,8 +81,7 @@ func (f *reproFlags) run(cmd *cobra.Command, path string) error {
 		return err
 	}
 	defer done()
-	kept := runFlags{artifacts: f.artifacts}
-	out, drop, err := kept.artifactsDir(y, "repro")
+	out, drop, err := artifactsDir(y, f.artifacts, "repro")
 	if err != nil {
 		return err
 	}

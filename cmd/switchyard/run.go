@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -197,7 +198,7 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	dir, drop, err := f.artifactsDir(y, in.patches[0].Name)
+	dir, drop, err := artifactsDir(y, f.artifacts, in.patches[0].Name)
 	if err != nil {
 		return err
 	}
@@ -236,10 +237,16 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 	if err == nil && slices.ContainsFunc(r.Runs, func(run report.Run) bool { return run.Refused() && !run.AsExpected() }) {
 		err = errRefused
 	}
-	if f.format == "json" {
+	return show(cmd, f.format, r, r.WriteTable, asExpected, err)
+}
+
+// show writes what came of a command on its standard output, as text or JSON,
+// and says by its error whether all is as expected.
+func show(cmd *cobra.Command, format string, r report.Report, text func(io.Writer), asExpected bool, err error) error {
+	if format == "json" {
 		err = errors.Join(err, r.WriteJSON(cmd.OutOrStdout()))
 	} else {
-		r.WriteTable(cmd.OutOrStdout())
+		text(cmd.OutOrStdout())
 	}
 	if err == nil && !asExpected {
 		err = errUnexpected
@@ -363,9 +370,9 @@ func again(cmd *cobra.Command, selector string, more ...string) string {
 // artifactsDir makes the folder for the evidence: -artifacts, or one in the
 // cache that drop removes again where nobody will want to look. It is no
 // temporary folder, so that a killed run still has what it saw.
-func (f *runFlags) artifactsDir(y *run.Yard, name string) (dir string, drop func(), err error) {
-	if f.artifacts != "" {
-		dir, err = filepath.Abs(f.artifacts)
+func artifactsDir(y *run.Yard, artifacts, name string) (dir string, drop func(), err error) {
+	if artifacts != "" {
+		dir, err = filepath.Abs(artifacts)
 		if err == nil {
 			err = os.MkdirAll(dir, 0o755)
 		}

@@ -80,8 +80,7 @@ func (f *selftestFlags) run(cmd *cobra.Command, scripts []string) error {
 	if err != nil {
 		return err
 	}
-	kept := runFlags{artifacts: f.artifacts}
-	dir, drop, err := kept.artifactsDir(y, "selftests")
+	dir, drop, err := artifactsDir(y, f.artifacts, "selftests")
 	if err != nil {
 		return err
 	}
@@ -104,15 +103,7 @@ func (f *selftestFlags) run(cmd *cobra.Command, scripts []string) error {
 	default:
 		err = errors.Join(err, r.Save(filepath.Join(dir, "report.json")))
 	}
-	if f.format == "json" {
-		err = errors.Join(err, r.WriteJSON(cmd.OutOrStdout()))
-	} else {
-		r.WriteSelftests(cmd.OutOrStdout())
-	}
-	if err == nil && !asExpected {
-		err = errUnexpected
-	}
-	return err
+	return show(cmd, f.format, r, r.WriteSelftests, asExpected, err)
 }
 
 // runAll runs the scripts on every kernel. What keeps one from its results does
