@@ -235,14 +235,15 @@ func (Kernel) KArgs() []string {
 }
 
 // Incoming has the machine wait for a snapshot's device state, see Ready; with
-// Commands, a file that it reads as if typed at its monitor, it need not wait:
-// that the memory lies elsewhere, no argument can say.
+// Commands it need not wait: it reads the file Commands.in as if typed at its
+// monitor, and answers into Commands.out. That the memory lies elsewhere, no
+// argument can say. QEMU's pipe takes plain files; its file reads none (7.2).
 type Incoming struct{ Commands string }
 
 func (i Incoming) Cmdline() []string {
 	args := []string{"-incoming", "defer"}
 	if i.Commands != "" {
-		args = append(args, "-chardev", "file,id=fork,path=/dev/null,input-path="+strings.ReplaceAll(i.Commands, ",", ",,"), "-mon", "chardev=fork")
+		args = append(args, "-chardev", "pipe,id=fork,path="+strings.ReplaceAll(i.Commands, ",", ",,"), "-mon", "chardev=fork")
 	}
 	return args
 }
@@ -260,8 +261,12 @@ func (s *Snapshot) commands(q QEMU) string {
 	return text
 }
 
-// commandsFile is in the folder of a fork.
-const commandsFile = "fork.hmp"
+// commandsFile and answersFile are in the folder of a fork, see Incoming.
+const (
+	byHandFiles  = "fork"
+	commandsFile = byHandFiles + ".in"
+	answersFile  = byHandFiles + ".out"
+)
 
 func (Incoming) KArgs() []string { return nil }
 
@@ -333,7 +338,7 @@ func (c Config) hardware(b backends) []Device {
 func (c Config) software(b backends) []Device {
 	if c.incoming != nil {
 		if b == byHand {
-			return []Device{Incoming{Commands: filepath.Join(c.Dir, commandsFile)}}
+			return []Device{Incoming{Commands: filepath.Join(c.Dir, byHandFiles)}}
 		}
 		return []Device{Incoming{}}
 	}

@@ -115,8 +115,10 @@ func (m *Machine) openLogs() (err error) {
 		return fmt.Errorf("machine's logs: %w", err)
 	}
 	if from := m.cfg.incoming; from != nil {
-		if err := os.WriteFile(filepath.Join(m.cfg.Dir, commandsFile), []byte(from.commands(m.cfg.QEMU)), 0o644); err != nil {
-			return fmt.Errorf("machine's logs: %w", err)
+		for name, text := range map[string]string{commandsFile: from.commands(m.cfg.QEMU), answersFile: ""} {
+			if err := os.WriteFile(filepath.Join(m.cfg.Dir, name), []byte(text), 0o644); err != nil {
+				return fmt.Errorf("machine's logs: %w", err)
+			}
 		}
 	}
 	serial, err := m.log("serial.log", serialHead, serialTail)
