@@ -119,13 +119,16 @@ func (a *agent) stopLoad(ctx context.Context, in channel.LoadID) (observe.Load, 
 }
 
 // readLoads gives the counters of all loads in the order they were started.
-func (a *agent) readLoads() []observe.Load {
+func (a *agent) readLoads() []observe.Load { return a.eachLoad((*load.Process).Read) }
+
+// eachLoad asks all loads in the order they were started.
+func (a *agent) eachLoad(ask func(*load.Process) observe.Load) []observe.Load {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	out := []observe.Load{}
 	for id := 1; id <= a.nextID; id++ {
 		if p := a.loads[id]; p != nil {
-			r := p.Read()
+			r := ask(p)
 			r.ID = id
 			out = append(out, r)
 		}

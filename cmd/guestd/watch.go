@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/switchyard-project/switchyard/harness/channel"
+	"github.com/switchyard-project/switchyard/harness/load"
 	"github.com/switchyard-project/switchyard/harness/observe"
 	"github.com/switchyard-project/switchyard/harness/observe/sampler"
 )
@@ -176,7 +177,7 @@ func (a *agent) readLoadsEvery(ctx context.Context, every time.Duration, emit fu
 			return
 		}
 		t := monotonic()
-		for _, l := range a.readLoads() {
+		for _, l := range a.eachLoad((*load.Process).Reading) {
 			emit(observe.Event{T: t, Kind: observe.KindLoad, Load: &l})
 		}
 	}

@@ -205,7 +205,11 @@ func whole(e *observe.Event) bool {
 	case observe.KindBlocker:
 		return e.Blocker != nil
 	case observe.KindLoad:
-		return e.Load != nil
+		if e.Load == nil {
+			return false
+		}
+		_, err := e.Load.Latency.Histogram()
+		return err == nil
 	case observe.KindKernelLog:
 		return e.KernelLog != nil
 	case observe.KindWatch:

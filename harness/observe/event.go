@@ -205,6 +205,8 @@ type Load struct {
 	Errors     uint64 `json:"errors"`
 	FirstError string `json:"first_error,omitempty"`
 	Dead       bool   `json:"dead,omitempty"` // its process ended by itself
+	// Latency is of the operations since the event before of this load.
+	Latency Latency `json:"latency,omitempty"`
 }
 
 // KernelLog is one record of /dev/kmsg.
