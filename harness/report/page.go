@@ -4,7 +4,7 @@ package report
 
 import (
 	"cmp"
-	_ "embed"
+	"embed"
 	"fmt"
 	"html/template"
 	"io"
@@ -12,15 +12,15 @@ import (
 	"strings"
 )
 
-//go:embed page/page.html.tmpl
-var pageText string
+//go:embed page/*.tmpl
+var pageFiles embed.FS
 
 //go:embed page/page.css
 var pageStyle string
 
 // pageTemplate escapes all that it is given by where it stands; only plots and
 // the page's own style are taken as they are.
-var pageTemplate = template.Must(template.New("page").Parse(pageText))
+var pageTemplate = template.Must(template.ParseFS(pageFiles, "page/*.tmpl"))
 
 // page is what the template shows.
 type page struct {
@@ -75,13 +75,6 @@ type pageBlocker struct {
 	Stack                             []string
 }
 
-type pageLoad struct {
-	Path    string
-	Name    figure
-	Figures []figure
-	Rates   template.HTML
-}
-
 type pageFuture struct {
 	Name    figure
 	Outcome string
@@ -111,7 +104,7 @@ func (r Report) WriteHTML(w io.Writer) error {
 		}
 		p.Runs = append(p.Runs, run)
 	}
-	return pageTemplate.Execute(w, p)
+	return pageTemplate.ExecuteTemplate(w, "page.html.tmpl", p)
 }
 
 // title names the patches.
@@ -222,22 +215,13 @@ func (r *Run) facts(path string) []row {
 	return slices.DeleteFunc(rows, func(r row) bool { return len(r.Figures) == 0 })
 }
 
-func (l *Load) page(path string, phases []*Phase) (pageLoad, error) {
-	rates, err := l.rates(phases).svg()
-	rate := func(name string, v float64) figure { return figure{path + name, v, fmt.Sprintf("%.1f", v)} }
-	return pageLoad{
-		Path: path, Name: text(path+"/name", l.Name), Rates: rates,
-		Figures: []figure{
-			number(path+"/ops", l.Ops), number(path+"/errors", l.Errors),
-			rate("/rate_before", l.RateBefore), rate("/rate_during", l.RateDuring), rate("/rate_after", l.RateAfter),
-		},
-	}, err
-}
-
 // number, duration and text are figures of that kind.
 func number(path string, n any) figure { return figure{path, n, fmt.Sprint(n)} }
 
 func duration(path string, ns int64) figure { return figure{path, ns, seconds(ns)} }
+
+// short is a duration of which microseconds count.
+func short(path string, ns int64) figure { return figure{path, ns, precise(ns)} }
 
 func text(path, s string) figure { return figure{path, s, cmp.Or(oneLine(s), "-")} }
 

@@ -5,7 +5,6 @@ package report
 import (
 	"cmp"
 	"fmt"
-	"html/template"
 	"math"
 	"slices"
 )
@@ -14,7 +13,7 @@ import (
 type pagePhase struct {
 	Path, Title string
 	Rows        []row
-	Curve       template.HTML
+	Curve       pagePlot
 	Tasks       string     // how many lanes there are
 	Lanes       []pageLane // of those that were looked at, or never switched
 	Quick       []pageLane // the others
@@ -88,7 +87,7 @@ func (n named) page() (pagePhase, error) {
 		out.Title += ", not done"
 	}
 	var err error
-	if out.Curve, err = p.convergence().svg(); err != nil {
+	if out.Curve, err = p.convergence().page(); err != nil {
 		return out, err
 	}
 	shown := p.Lanes[:min(len(p.Lanes), mostShown)]

@@ -5,7 +5,9 @@ package report
 import (
 	"fmt"
 	"io"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -96,6 +98,19 @@ func seconds(ns int64) string {
 		return fmt.Sprintf("%d ms", d.Milliseconds())
 	}
 	return fmt.Sprintf("%.2f s", d.Seconds())
+}
+
+// precise is a time to three digits, in the unit that suits it.
+func precise(ns int64) string {
+	for _, u := range []struct {
+		name string
+		size float64
+	}{{"s", 1e9}, {"ms", 1e6}, {"us", 1e3}} {
+		if n := float64(ns) / u.size; n >= 1 {
+			return strconv.FormatFloat(n, 'f', max(0, 2-int(math.Log10(n))), 64) + " " + u.name
+		}
+	}
+	return fmt.Sprintf("%d ns", ns)
 }
 
 // loads is "fork 812 ops, pipe 20113 ops" with wrong results called out.
