@@ -151,6 +151,10 @@ func TestReportsAreValid(t *testing.T) {
 		{Selftests: []report.Selftests{{}, {Scripts: []report.Script{
 			{Result: "fail", Expected: "ok", Tests: []report.ScriptTest{{Result: "skip"}}, LogReports: []report.LogReport{{}}},
 		}, Steps: []report.Step{{}}}}},
+		{Repeats: []report.Repeats{
+			report.RepeatsOf(nil, 3, ""),
+			report.RepeatsOf([]report.Repeated{{Verdict: "stalled", Measures: []report.Measure{{Name: "apply.time", Unit: report.UnitNS}}, InTheWay: []report.InTheWay{{Kind: "kthread", Function: "f"}}}}, 3, "stalled"),
+		}},
 		{Searches: []report.Search{{}, {Verdicts: []report.Found{{Seeds: []int64{seed}}}}}},
 	} {
 		var text bytes.Buffer

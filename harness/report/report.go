@@ -31,6 +31,8 @@ type Report struct {
 	Cases []Case `json:"cases,omitempty"`
 	// Selftests are there for runs of kernels' own livepatch selftests.
 	Selftests []Selftests `json:"selftests,omitempty"`
+	// Repeats are there for runs that were repeated, one for each kernel.
+	Repeats []Repeats `json:"repeats,omitempty"`
 }
 
 // Search is what many seeds came to on one kernel.
