@@ -144,7 +144,11 @@ func TestReportsAreValid(t *testing.T) {
 			Blockers:   []report.Blocker{{Stack: []string{"f+0x1/0x2"}}},
 			Futures:    []report.Future{{Blockers: []report.Blocker{{}}}},
 			Measured:   []report.Measured{{Calls: 3}, {Time: &report.MeasuredTime{}}},
-			CutOff:     "in step apply", KernelLog: []report.LogLine{{Text: "x"}}, KernelLogOmitted: 1,
+			Calls: &report.Calls{
+				Functions:   []report.CalledFunction{{Versions: map[string]uint64{"m": 1}, Callers: []report.Caller{{}}, Contexts: map[string]uint64{"kthread": 1}, Unseen: "x"}},
+				Unexercised: []string{"vmlinux:f"}, Late: []report.LateCall{{}}, Void: "x", Consistency: &report.Consistency{},
+			},
+			CutOff: "in step apply", KernelLog: []report.LogLine{{Text: "x"}}, KernelLogOmitted: 1,
 			Load: []report.Load{{Readings: []report.Reading{{Errors: 1}}}}, LogReports: []report.LogReport{{}}, Steps: []report.Step{{}},
 		}}},
 		{Cases: []report.Case{{Result: report.Passed}, {Kernel: "6.1", Result: report.Failed, Output: []string{"x"}}}},

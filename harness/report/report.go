@@ -94,7 +94,9 @@ type Run struct {
 	Futures []Future `json:"futures,omitzero"`
 	// Measured is what instruments (`switchyard patch count`, `time`) among the
 	// patches measured from when they were applied until they were reverted.
-	Measured   []Measured  `json:"measured,omitempty"`
+	Measured []Measured `json:"measured,omitempty"`
+	// Calls is null where nobody asked for it, or no guest got that far.
+	Calls      *Calls      `json:"calls,omitempty"`
 	Load       []Load      `json:"load,omitempty"`
 	LogReports []LogReport `json:"log_reports,omitempty"`
 	// KernelLog is what the kernel said from the first thing done to it on, at
