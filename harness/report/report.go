@@ -97,6 +97,8 @@ type Run struct {
 	// Measured is what instruments (`switchyard patch count`, `time`) among the
 	// patches measured from when they were applied until they were reverted.
 	Measured []Measured `json:"measured,omitempty"`
+	// Calls is null where nobody asked for it, or no guest got that far.
+	Calls *Calls `json:"calls,omitempty"`
 	// Interruption is how long anybody was interrupted; absent where it was not
 	// measured.
 	Interruption *Interruption `json:"interruption,omitempty"`
