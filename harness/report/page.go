@@ -27,6 +27,7 @@ type page struct {
 	Title    string
 	Style    template.CSS
 	Searches []pageSearch
+	Repeats  []pageRepeats
 	Runs     []pageRun
 }
 
@@ -61,6 +62,8 @@ type pageRun struct {
 	Refusals, Warnings                                        []string
 	Blockers                                                  []pageBlocker
 	Phases                                                    []pagePhase
+	Interruption                                              *pageInterruption
+	Calls                                                     *pageCalls
 	Loads                                                     []pageLoad
 	Futures                                                   []pageFuture
 	Reports                                                   []pageReport
@@ -96,6 +99,9 @@ func (r Report) WriteHTML(w io.Writer) error {
 	p := page{Title: "Switchyard: " + r.title(), Style: template.CSS(pageStyle)}
 	for i := range r.Searches {
 		p.Searches = append(p.Searches, r.Searches[i].page(fmt.Sprintf("/searches/%d", i)))
+	}
+	for i := range r.Repeats {
+		p.Repeats = append(p.Repeats, r.Repeats[i].page(fmt.Sprintf("/repeats/%d", i)))
 	}
 	for i := range r.Runs {
 		run, err := r.Runs[i].page(i)
@@ -159,6 +165,11 @@ func (r *Run) page(i int) (pageRun, error) {
 			return out, err
 		}
 		out.Phases, phases = append(out.Phases, one), append(phases, n.phase)
+	}
+	out.Calls = r.Calls.page(path, phases)
+	var err error
+	if out.Interruption, err = r.Interruption.page(path); err != nil {
+		return out, err
 	}
 	for j := range r.Load {
 		one, err := r.Load[j].page(fmt.Sprintf("%s/load/%d", path, j), phases)

@@ -60,13 +60,15 @@ func TestPage(t *testing.T) {
 		"complete": logged(t, "complete"),
 		"stalled":  logged(t, "stalled"),
 		"refused":  logged(t, "refused"),
-		"hostile":  logged(t, "stalled", `"dozer"`, `"`+q+`"`, "doze_nap", q, "livepatch: enabling", q),
+		"whole":    everyPart(logged(t, "complete"), "some_function"),
+		"hostile":  everyPart(logged(t, "stalled", `"dozer"`, `"`+q+`"`, "doze_nap", q, "livepatch: enabling", q), hostile),
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := open(t, browser, r)
 			everyFigure(t, p, r)
 			everyCurve(t, p, r)
 			everyLoad(t, p, r)
+			everyDistribution(t, p, r)
 			require.Zero(t, ask[int](t, p, `document.querySelectorAll("script,img,iframe,object,embed,link").length`))
 			require.Empty(t, ask[string](t, p, `String(window.hostile ?? "")`))
 			p.snapshot(t, name+"-desktop", 1200)
@@ -77,7 +79,7 @@ func TestPage(t *testing.T) {
 			phone(t, p) // with all unfolded
 			p.alone(t)
 			if name == "hostile" {
-				require.GreaterOrEqual(t, ask[int](t, p, `document.body.textContent.split("window.hostile=1").length - 1`), 5, "it is not shown")
+				require.GreaterOrEqual(t, ask[int](t, p, `document.body.textContent.split("window.hostile=1").length - 1`), 30, "it is not shown")
 			}
 		})
 	}
@@ -127,10 +129,10 @@ func read(t *testing.T, f shown) (value, last float64) {
 	number, unit, _ := strings.Cut(f.Text, " ")
 	n, err := strconv.ParseFloat(number, 64)
 	require.NoError(t, err, f.Path)
-	size, known := map[string]float64{"": 1, "ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}[unit]
+	size, known := map[string]float64{"": 1, "1/s": 1, "ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}[unit]
 	require.True(t, known, "%s: %s", f.Path, f.Text)
 	_, fraction, broken := strings.Cut(number, ".")
-	if unit == "" && !broken || unit == "ns" {
+	if (unit == "" || unit == "1/s") && !broken || unit == "ns" {
 		return n, 0
 	}
 	return n * size, size * math.Pow10(-len(fraction))
@@ -142,7 +144,7 @@ func at(t *testing.T, value any, pointer string) any {
 	for _, step := range strings.Split(pointer, "/")[1:] {
 		switch v := value.(type) {
 		case map[string]any:
-			value = v[step]
+			value = v[strings.NewReplacer("~1", "/", "~0", "~").Replace(step)]
 		case []any:
 			i, err := strconv.Atoi(step)
 			require.NoError(t, err, pointer)

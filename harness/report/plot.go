@@ -92,7 +92,7 @@ type panel struct {
 type drawing struct {
 	x        string
 	from, to float64
-	ticks    plot.Ticker // of the x axis, if not of round numbers
+	logX     bool // from is above 0
 	panels   []panel
 	marks    []mark
 }
@@ -174,9 +174,6 @@ func (d drawing) plot(in panel) (*plot.Plot, error) {
 		*style = font.Font{Typeface: "Liberation", Variant: "Sans", Size: vg.Points(11)}
 	}
 	p.X.Tick.Marker, p.Y.Tick.Marker = ticks{}, ticks{}
-	if d.ticks != nil {
-		p.X.Tick.Marker = d.ticks
-	}
 	for _, m := range d.marks {
 		p.Add(m)
 	}
@@ -208,10 +205,13 @@ func (d drawing) plot(in panel) (*plot.Plot, error) {
 	if p.X.Max <= p.X.Min {
 		p.X.Max = p.X.Min + max(1e-3, math.Abs(p.X.Min)*1e-3)
 	}
+	if d.logX {
+		p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, decades{}
+		p.X.Min, p.X.Max = wholeDecades(p.X.Min, p.X.Max)
+	}
 	if in.log {
 		p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, decades{}
-		p.Y.Min = math.Pow10(int(math.Floor(math.Log10(p.Y.Min))))
-		p.Y.Max = max(math.Pow10(int(math.Ceil(math.Log10(p.Y.Max)))), 10*p.Y.Min)
+		p.Y.Min, p.Y.Max = wholeDecades(p.Y.Min, p.Y.Max)
 		return p, nil
 	}
 	p.Y.Min = 0
@@ -220,6 +220,12 @@ func (d drawing) plot(in panel) (*plot.Plot, error) {
 		p.Y.Max = 1
 	}
 	return p, nil
+}
+
+// wholeDecades are the powers of ten around two values above 0.
+func wholeDecades(from, to float64) (lo, hi float64) {
+	lo = math.Pow10(int(math.Floor(math.Log10(from))))
+	return lo, max(math.Pow10(int(math.Ceil(math.Log10(to)))), 10*lo)
 }
 
 // above are the points that a logarithmic axis has.
