@@ -108,7 +108,7 @@ func stallReason(p Phase) string {
 		text += ": " + strings.Join(p.Blockers, "; ")
 	}
 	for _, d := range p.Diagnosis {
-		text += ". " + strings.ToUpper(d.Text[:1]) + d.Text[1:]
+		text += ". " + d.Text
 	}
 	return text
 }
