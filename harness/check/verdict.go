@@ -50,6 +50,7 @@ type Phase struct {
 	Took      time.Duration // guest CLOCK_MONOTONIC
 	TasksLeft int           // at the last sample
 	Blockers  []string      // who was left, in words, at the last sample
+	Diagnosis []Diagnosis   // why
 }
 
 // Evidence is all that a judgement rests on.
@@ -101,11 +102,19 @@ func Judge(e Evidence) (Verdict, string) {
 
 func stallReason(p Phase) string {
 	text := fmt.Sprintf("%s not done after %.1f s of guest time, %s left", p.Name, p.Took.Seconds(), plural(p.TasksLeft, "task"))
-	if len(p.Blockers) > 0 {
+	if n := len(p.Blockers); n > mostTold {
+		text += ": " + strings.Join(p.Blockers[:mostTold], "; ") + fmt.Sprintf("; and %d more", n-mostTold)
+	} else if n > 0 {
 		text += ": " + strings.Join(p.Blockers, "; ")
+	}
+	for _, d := range p.Diagnosis {
+		text += ". " + d.Text
 	}
 	return text
 }
+
+// mostTold is how many of those in the way a reason names.
+const mostTold = 10
 
 func plural(n int, noun string) string {
 	if n == 1 {

@@ -165,6 +165,9 @@ const (
 	KThread  = "kthread"
 	KWorker  = "kworker"
 	IOWorker = "io worker"
+	// IdleTask is swapper/N, the idle task of CPU N. It has no folder in /proc:
+	// only the core's messages and the guest's memory tell of it.
+	IdleTask = "idle task"
 )
 
 // The reasons a task is not switched, as far as /proc shows.
@@ -175,6 +178,13 @@ const (
 	// Waiting: sleeps with no patched function on its stack. Its stack may be
 	// unreliable, or the core has not looked at it since.
 	Waiting = "asleep elsewhere"
+)
+
+// The witnesses that tell of a blocker.
+const (
+	ByProc   = "proc"   // its files in /proc
+	ByCore   = "core"   // the debug messages of the kernel's livepatch core
+	ByMemory = "memory" // the guest's memory, read from outside
 )
 
 // Blocker is a task in the way of a transition, examined.
@@ -194,6 +204,19 @@ type Blocker struct {
 	Stack    []string `json:"stack,omitempty"`   // outermost last, "name+0xoff/0xsize [module]"
 	Wchan    string   `json:"wchan,omitempty"`
 	Round    int      `json:"round,omitempty"` // 0: unknown
+
+	// Work is the function of the work item that a kworker is in; "" where its
+	// stack does not tell, as when it runs.
+	Work string `json:"work,omitempty"`
+	// Frame is the one at which the unwinder stops trusting an unreliable stack,
+	// as far as that shows from /proc; "" if it does not.
+	Frame string `json:"frame,omitempty"`
+	// NoHZFull: its CPU has no tick while one task runs there.
+	NoHZFull bool `json:"nohz_full,omitempty"`
+	// Witnesses say who told of it, ByProc, ByCore, ByMemory; none: ByProc.
+	Witnesses []string `json:"witnesses,omitempty"`
+	// Differ is a sentence where two witnesses do not agree, "" where they do.
+	Differ string `json:"differ,omitempty"`
 }
 
 // Load is the counters of one load at one moment, from its start on.
@@ -241,9 +264,10 @@ type Cost struct {
 	Looks     int   `json:"looks"`
 	WallNS    int64 `json:"wall_ns"`
 	CPUNS     int64 `json:"cpu_ns"`
-	ScanNS    int64 `json:"scan_ns"`     // CPU time of the thread that looks for new tasks
-	MaxCPUNS  int64 `json:"max_cpu_ns"`  // the dearest look of a transition
-	MaxLateNS int64 `json:"max_late_ns"` // the latest look
+	ScanNS    int64 `json:"scan_ns"`              // CPU time of the thread that looks for new tasks
+	ExamineNS int64 `json:"examine_ns,omitempty"` // CPU time of the threads that examine blockers
+	MaxCPUNS  int64 `json:"max_cpu_ns"`           // the dearest look of a transition
+	MaxLateNS int64 `json:"max_late_ns"`          // the latest look
 }
 
 // Lost says that the events of a source are not all here.

@@ -98,6 +98,7 @@ type history struct {
 	warnings []string
 	started  []observe.Load
 	final    map[int]observe.Load
+	follows  []*observe.Followed
 	applied  []*followed
 	over     *observe.Over
 	step     *observe.Event // the one under way
@@ -112,8 +113,9 @@ type followed struct {
 
 // way is one transition; its phase is nil if it never began.
 type way struct {
-	phase    *observe.Phase
-	blockers []observe.Blocker
+	phase     *observe.Phase
+	blockers  []observe.Blocker
+	diagnosis []check.Diagnosis
 }
 
 func (w *way) report(patched []Function) *Phase {
@@ -136,7 +138,7 @@ func (h *history) take(e observe.Event) error {
 	case e.Finding != nil:
 		h.takeFinding(*e.Finding)
 	case e.Followed != nil:
-		h.takeFollowed(e.Followed)
+		h.follows = append(h.follows, e.Followed)
 	case e.Kind == observe.KindStarted && e.Load != nil:
 		h.started = append(h.started, *e.Load)
 	case e.Kind == observe.KindFinal && e.Load != nil:
@@ -190,12 +192,6 @@ func (h *history) takeFinding(f observe.Finding) {
 	}
 }
 
-func (h *history) takeFollowed(f *observe.Followed) {
-	w := &way{phase: f.Phase(h.timeline), blockers: f.Blockers}
-	h.evidence.Phases = append(h.evidence.Phases, check.PhaseOf(f.To, w.phase, w.blockers))
-	h.put(f.Patch, f.To, w)
-}
-
 // put sets one way of a patch.
 func (h *history) put(patch, to string, w *way) {
 	i := slices.IndexFunc(h.applied, func(f *followed) bool { return f.patch == patch })
@@ -218,7 +214,7 @@ func (h *history) unfollowed() {
 		if i >= 0 && (p.To == observe.Apply && h.applied[i].apply != nil || p.To == observe.Revert && h.applied[i].revert != nil) {
 			continue
 		}
-		h.put(p.Patch, p.To, &way{phase: p})
+		h.put(p.Patch, p.To, h.wayOf(p, nil, len(h.timeline)))
 	}
 }
 
@@ -226,9 +222,13 @@ func (h *history) unfollowed() {
 func (h *history) report(own observe.Timeline) Run {
 	r := &h.run
 	r.ElapsedNS = own[len(own)-1].T - own[0].T
+	h.takeFollowed()
 	log := h.kernelLog()
 	h.evidence.Reports = check.Reports(log)
 	r.Warnings = append(h.lost(), h.warnings...)
+	if r.Observer = observerOf(h.timeline); r.Observer.warning() != "" {
+		r.Warnings = append(r.Warnings, r.Observer.warning())
+	}
 	switch {
 	case h.over == nil:
 		h.cutOff()
@@ -307,7 +307,10 @@ func (h *history) fillTransitions() {
 		}
 		for _, w := range []*way{f.apply, f.revert} {
 			if w != nil {
-				r.Blockers = append(r.Blockers, BlockersOf(w.phase, w.blockers)...)
+				r.Blockers = append(r.Blockers, blockersOf(w.phase, w.blockers, w.diagnosis)...)
+				for _, d := range w.diagnosis {
+					r.Diagnosis = append(r.Diagnosis, d.Text)
+				}
 			}
 		}
 		if i == 0 && f.apply != nil {
