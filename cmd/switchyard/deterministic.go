@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -83,7 +84,12 @@ func (f *seedFlags) one(ctx context.Context, y *run.Yard, p run.Plan) (report.Ru
 // machines busy.
 func (f *runFlags) search(ctx context.Context, y *run.Yard, scr *screen, cmd *cobra.Command, in *input, found []kernels.Candidate, dir string) (_ report.Report, err error) {
 	var r report.Report
-	log, err := f.commandLog(dir, cmd, in, found)
+	c := report.Command{Search: true}
+	for _, one := range found {
+		p := f.plan(cmd, one, in)
+		c.Runs = append(c.Runs, filepath.Base(p.DirFor(dir)))
+	}
+	log, err := report.CreateCommandLog(dir, c)
 	if err != nil {
 		return r, err
 	}

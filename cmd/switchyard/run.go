@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"al.essio.dev/pkg/shellescape"
@@ -71,6 +70,7 @@ type runFlags struct {
 	seedFlags
 	futuresFlag
 	diffFlags
+	repeatFlags
 	kernel, load, format, artifacts, expect string
 	with                                    []string
 	stallAfter                              time.Duration
@@ -102,10 +102,17 @@ with C sources, a .c file or a built .ko; several are stacked in order.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
 	}
+	f.register(cmd)
+	f.repeatFlags.registerUntil(cmd)
+	return cmd
+}
+
+func (f *runFlags) register(cmd *cobra.Command) {
 	f.machineFlags.register(cmd)
 	f.seedFlags.register(cmd)
 	f.futuresFlag.register(cmd)
 	f.diffFlags.register(cmd)
+	f.repeatFlags.register(cmd)
 	cmd.Flags().StringVar(&f.kernel, "kernel", "6.1,6.12", "kernels: a version, an exact release, all, lts, host, a path; or a comma list")
 	cmd.Flags().StringVar(&f.load, "load", "", "loads, as name[=N],…, or none (default: by the patched object); there are "+strings.Join(load.Names(), ", "))
 	cmd.Flags().StringArrayVar(&f.with, "with", nil, "module to load before the patch: a folder, a .c file or a .ko; may be repeated")
@@ -117,7 +124,6 @@ with C sources, a .c file or a built .ko; several are stacked in order.`,
 	cmd.Flags().IntVar(&f.vms, "vms", 0, "machines at once over all processes (default: half the cores with KVM, all with TCG)")
 	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("load", cobra.FixedCompletions(load.Names(), cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveNoSpace))
-	return cmd
 }
 
 // input is what the flags and arguments name, opened.
@@ -183,6 +189,9 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 	if err := f.seedFlags.check(cmd, &f.machineFlags); err != nil {
 		return err
 	}
+	if err := f.repeatFlags.check(cmd, &f.seedFlags); err != nil {
+		return err
+	}
 	in, err := f.open(args)
 	if err != nil {
 		return err
@@ -219,25 +228,38 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 	if f.seeds > 0 {
 		return f.showSearch(cmd, r, dir, drop, err)
 	}
-	asExpected := err == nil && !slices.ContainsFunc(r.Runs, func(run report.Run) bool { return !run.AsExpected() })
+	return f.showRuns(cmd, r, dir, drop, err)
+}
+
+// showRuns writes what the runs came to where the user wants it, keeps what is
+// worth a look, and says by its error whether all is as it should be.
+func (f *runFlags) showRuns(cmd *cobra.Command, r report.Report, dir string, drop func(), err error) error {
+	good := err == nil && r.AsExpected()
+	if f.until != "" { // whether it was found is all that counts
+		good = r.Found() != ""
+		if good && err != nil {
+			fmt.Fprintf(cmd.ErrOrStderr(), "switchyard: of the other runs: %v\n", err)
+			err = nil
+		}
+	}
 	switch {
-	case asExpected && f.artifacts == "" && !f.record:
+	case err == nil && r.AsExpected() && f.artifacts == "" && !f.record && r.Found() == "":
 		drop()
 		for i := range r.Runs {
 			r.Runs[i].Artifacts.Dir = ""
 		}
 	case len(r.Runs) == 0:
-		drop() // nothing was booted, so there is nothing to look at
+		drop() // there is nothing to look at
 	default:
 		err = errors.Join(err, saveReports(dir))
 	}
-	if len(r.Runs) == 0 && err != nil {
+	if len(r.Runs)+len(r.Repeats) == 0 && err != nil {
 		return err
 	}
-	if err == nil && slices.ContainsFunc(r.Runs, func(run report.Run) bool { return run.Refused() && !run.AsExpected() }) {
+	if err == nil && f.until == "" && slices.ContainsFunc(r.Runs, func(run report.Run) bool { return run.Refused() && !run.AsExpected() }) {
 		err = errRefused
 	}
-	return show(cmd, f.format, r, r.WriteTable, asExpected, err)
+	return show(cmd, f.format, r, r.WriteText, good, err)
 }
 
 // show writes what came of a command on its standard output, as text or JSON,
@@ -254,61 +276,15 @@ func show(cmd *cobra.Command, format string, r report.Report, text func(io.Write
 	return err
 }
 
-// runAll runs the plan on every kernel. What keeps one from a verdict does
-// not keep the others from theirs; the report holds all that booted.
+// runAll runs the plan on every kernel, as often as is asked.
 func (f *runFlags) runAll(ctx context.Context, y *run.Yard, scr *screen, cmd *cobra.Command, in *input, found []kernels.Candidate, dir string) (report.Report, error) {
-	log, err := f.commandLog(dir, cmd, in, found)
-	if err != nil {
-		return report.Report{}, err
+	var plans []planned
+	for _, c := range found {
+		p := f.plan(cmd, c, in)
+		p.Dir = p.DirFor(dir)
+		plans = append(plans, planned{p, func(seed int64) string { return again(cmd, c.Selector(), f.words(seed)...) }})
 	}
-	if err := log.Close(); err != nil { // it is known from the start
-		return report.Report{}, err
-	}
-	results, errs := make([]report.Run, len(found)), make([]error, len(found))
-	var all sync.WaitGroup
-	for i, c := range found {
-		all.Go(func() {
-			p := f.plan(cmd, c, in)
-			p.Dir = p.DirFor(dir)
-			p.Step = func(what string) { scr.step(c.FileName(), what) }
-			results[i], errs[i] = f.one(ctx, y, p)
-			if results[i].Refused() { // the report tells it
-				errs[i] = nil
-			}
-			if errs[i] != nil && results[i].Booted() {
-				errs[i] = fmt.Errorf("%s: %w; evidence: %s", c.Release, errs[i], p.Dir)
-			}
-		})
-	}
-	all.Wait()
-	var r report.Report
-	var failed *multierror.Error
-	for i, err := range errs {
-		switch {
-		case err == nil || results[i].Booted():
-			r.Runs = append(r.Runs, results[i])
-		case slices.ContainsFunc(errs[:i], func(e error) bool { return e != nil && e.Error() == err.Error() }):
-			continue // the same is wrong for every kernel
-		}
-		if err != nil {
-			failed = multierror.Append(failed, err)
-		}
-	}
-	if failed != nil && len(failed.Errors) == 1 {
-		return r, failed.Errors[0]
-	}
-	return r, failed.ErrorOrNil()
-}
-
-// commandLog begins the log from which `switchyard report` learns which runs
-// there were.
-func (f *runFlags) commandLog(dir string, cmd *cobra.Command, in *input, found []kernels.Candidate) (*report.CommandLog, error) {
-	c := report.Command{Search: f.seeds > 0}
-	for _, one := range found {
-		p := f.plan(cmd, one, in)
-		c.Runs = append(c.Runs, filepath.Base(p.DirFor(dir)))
-	}
-	return report.CreateCommandLog(dir, c)
+	return f.runPlans(ctx, y, scr, dir, plans)
 }
 
 // saveReports writes the reports of the runs in dir, as `switchyard report`
@@ -345,7 +321,7 @@ func again(cmd *cobra.Command, selector string, more ...string) string {
 	words := append([]string{"switchyard", cmd.Name()}, cmd.Flags().Args()...)
 	cmd.Flags().Visit(func(flag *pflag.Flag) {
 		switch flag.Name {
-		case "kernel", "artifacts", "format", "vms", "deterministic", "seed", "seeds":
+		case "kernel", "artifacts", "format", "vms", "deterministic", "seed", "seeds", "repeat", "until":
 			return
 		}
 		if flag.Value.String() == "true" && flag.NoOptDefVal == "true" { // -cold

@@ -26,6 +26,7 @@ const CommandFile = "command.jsonl"
 const (
 	kindCommand = "command" // what is to be run, Raw: Command
 	kindTried   = "tried"   // a seed was tried, Raw: Tried
+	kindDropped = "dropped" // a run's evidence was not kept, Raw: Repeated
 )
 
 // Command is what one `switchyard run` was to do.
@@ -34,10 +35,51 @@ type Command struct {
 	// hold a folder for each example.
 	Runs   []string `json:"runs"`
 	Search bool     `json:"search,omitempty"`
+	// Repeat is how often each kernel's run is repeated, 0 for once and without
+	// summing up. The folders of the repeats of one lie in one.
+	Repeat int    `json:"repeat,omitempty"`
+	Until  string `json:"until,omitempty"` // see Repeats
+}
+
+// Report is what came of the command: done are the runs by their folders,
+// dropped what is known of those whose evidence was not kept.
+func (c Command) Report(done map[string]Run, dropped []Repeated) Report {
+	var r Report
+	gone := map[string]Repeated{}
+	for _, d := range dropped {
+		gone[d.Run] = d
+	}
+	series, at := [][]Repeated{}, map[string]int{}
+	for _, name := range c.Runs {
+		one, known := gone[name]
+		if run, kept := done[name]; kept {
+			r.Runs = append(r.Runs, run)
+			one, known = RepeatedOf(name, run), true
+		}
+		if !known {
+			continue
+		}
+		i, begun := at[filepath.Dir(name)]
+		if !begun {
+			i = len(series)
+			at[filepath.Dir(name)] = i
+			series = append(series, nil)
+		}
+		series[i] = append(series[i], one)
+	}
+	if c.Repeat > 0 {
+		for _, s := range series {
+			r.Repeats = append(r.Repeats, RepeatsOf(s, c.Repeat, c.Until))
+		}
+	}
+	return r
 }
 
 // CommandLog is CommandFile while it grows.
-type CommandLog struct{ log *observe.Log }
+type CommandLog struct {
+	log     *observe.Log
+	dropped []Repeated
+}
 
 // CreateCommandLog begins the log of c in dir.
 func CreateCommandLog(dir string, c Command) (*CommandLog, error) {
@@ -45,12 +87,21 @@ func CreateCommandLog(dir string, c Command) (*CommandLog, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &CommandLog{log}
+	l := &CommandLog{log: log}
 	return l, l.add(kindCommand, c)
 }
 
 // Tried notes a seed that was tried.
 func (l *CommandLog) Tried(t Tried) error { return l.add(kindTried, t) }
+
+// Drop notes a run whose evidence is not kept.
+func (l *CommandLog) Drop(r Repeated) error {
+	l.dropped = append(l.dropped, r)
+	return l.add(kindDropped, r)
+}
+
+// Dropped are those that were noted.
+func (l *CommandLog) Dropped() []Repeated { return l.dropped }
 
 // Close closes the log; the error is the first one of its life.
 func (l *CommandLog) Close() error { return l.log.Close() }
@@ -90,6 +141,7 @@ func FromFolder(dir string) (*Folder, error) {
 	}
 	var c Command
 	var tried []Tried
+	var dropped []Repeated
 	for _, e := range events {
 		var err error
 		switch e.Kind {
@@ -99,13 +151,20 @@ func FromFolder(dir string) (*Folder, error) {
 			var t Tried
 			err = json.Unmarshal(e.Raw, &t)
 			tried = append(tried, t)
+		case kindDropped:
+			var d Repeated
+			err = json.Unmarshal(e.Raw, &d)
+			dropped = append(dropped, d)
 		}
 		if err != nil {
 			return f, &FormatError{filepath.Join(dir, CommandFile), err}
 		}
 	}
 	err = f.take(c, tried)
-	if err == nil && len(f.Runs)+len(f.Searches) == 0 {
+	if err == nil && !c.Search {
+		f.Repeats = c.Report(f.byFolder(), dropped).Repeats
+	}
+	if err == nil && len(f.Runs)+len(f.Searches)+len(f.Repeats) == 0 {
 		err = &FormatError{dir, errors.New("no run that was begun there came so far that it left a log")}
 	}
 	return f, err
@@ -136,6 +195,14 @@ func (f *Folder) take(c Command, tried []Tried) error {
 		}
 	}
 	return nil
+}
+
+func (f *Folder) byFolder() map[string]Run {
+	all := map[string]Run{}
+	for i, dir := range f.Dirs {
+		all[dir] = f.Runs[i]
+	}
+	return all
 }
 
 // add takes in the run in dir. One that came to nothing that is worth a look
@@ -211,6 +278,10 @@ func save(path string, write func(io.Writer) error) error {
 func (r Report) WriteText(w io.Writer) {
 	if r.Searches != nil {
 		r.WriteSearches(w)
+		return
+	}
+	if r.Repeats != nil {
+		r.WriteRepeats(w)
 		return
 	}
 	r.WriteTable(w)

@@ -107,6 +107,7 @@ func Merge(dir string, except ...string) (Merged, error) {
 			m.Searches = append(m.Searches, r.Searches...)
 			m.Cases = append(m.Cases, r.Cases...)
 			m.Selftests = append(m.Selftests, r.Selftests...)
+			m.Repeats = append(m.Repeats, r.Repeats...)
 		case aTestLog:
 			log, err := readTestLogFile(path)
 			if err != nil {
@@ -133,7 +134,7 @@ func Merge(dir string, except ...string) (Merged, error) {
 	if errs != nil {
 		return m, errs
 	}
-	m.Runs, m.Searches, m.Cases, m.Selftests = once(m.Runs), once(m.Searches), once(m.Cases), once(m.Selftests)
+	m.Runs, m.Searches, m.Cases, m.Selftests, m.Repeats = once(m.Runs), once(m.Searches), once(m.Cases), once(m.Selftests), once(m.Repeats)
 	if len(m.Files) == 0 {
 		return m, &FormatError{dir, errors.New("no report.json and no output of `go test -json` lies below it")}
 	}
@@ -233,5 +234,6 @@ func (r Report) AsExpected() bool {
 	return !slices.ContainsFunc(r.Runs, func(r Run) bool { return !r.AsExpected() }) &&
 		!slices.ContainsFunc(r.Selftests, func(s Selftests) bool { return !s.AsExpected() }) &&
 		!slices.ContainsFunc(r.Searches, func(s Search) bool { return !s.AsExpected() }) &&
+		!slices.ContainsFunc(r.Repeats, func(r Repeats) bool { return !r.AsExpected() }) &&
 		!slices.ContainsFunc(r.Cases, func(c Case) bool { return c.Result == Failed })
 }

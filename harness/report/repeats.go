@@ -23,8 +23,8 @@ type Repeats struct {
 	Runs int `json:"runs"`
 	// Until is the verdict that was waited for; "" if none was.
 	Until string `json:"until,omitempty"`
-	// Found is the first run, from 1 on, that came to Until; 0 if none did.
-	Found    int             `json:"found,omitempty"`
+	// Found is the folder of the first run that came to Until; "" if none did.
+	Found    string          `json:"found,omitempty"`
 	Verdicts []VerdictShare  `json:"verdicts"`           // the commonest first
 	Blockers []InTheWayShare `json:"blockers,omitempty"` // the commonest first
 	Figures  []Figure        `json:"figures"`
@@ -92,14 +92,14 @@ func RepeatsOf(runs []Repeated, planned int, until string) Repeats {
 	out := Repeats{Planned: planned, Until: until, Verdicts: []VerdictShare{}, Figures: []Figure{}}
 	verdicts, blockers := map[string]int{}, map[InTheWay]int{}
 	values, at := [][]float64{}, map[string]int{}
-	for i, r := range runs {
+	for _, r := range runs {
 		out.Release, out.Patch = r.Release, r.Patch
 		if r.Verdict == "" {
 			continue
 		}
 		out.Runs++
-		if out.Found == 0 && Sought(until, r.Verdict, r.Expected) {
-			out.Found = i + 1
+		if out.Found == "" && Sought(until, r.Verdict, r.Expected) {
+			out.Found = r.Run
 		}
 		n, known := verdicts[r.Verdict]
 		if !known {
@@ -146,6 +146,22 @@ func (f *Figure) sumUp(values []float64) {
 	if !math.IsInf(sum.Lo, 0) && !math.IsInf(sum.Hi, 0) { // JSON has no infinity
 		f.Lo, f.Hi, f.Confidence = &sum.Lo, &sum.Hi, sum.Confidence
 	}
+}
+
+// AsExpected says whether no run needs anybody's attention.
+func (r Repeats) AsExpected() bool {
+	return !slices.ContainsFunc(r.Verdicts, func(v VerdictShare) bool { return !v.Expected })
+}
+
+// Found is the folder of the first run that came to what was waited for; "" if
+// none did, or nothing was.
+func (r Report) Found() string {
+	for _, one := range r.Repeats {
+		if one.Found != "" {
+			return one.Found
+		}
+	}
+	return ""
 }
 
 // Unexpected is what `-until` takes beside verdicts: any that is not as it

@@ -49,12 +49,17 @@ func (r Report) WriteTable(w io.Writer) {
 			continue
 		}
 		fmt.Fprintf(w, "\n%s: %s\n", run.Kernel.Release, oneLine(run.Reason))
-		if run.Artifacts.Dir != "" {
-			fmt.Fprintf(w, "  evidence: %s\n", run.Artifacts.Dir)
-		}
-		if run.Repro != "" {
-			fmt.Fprintf(w, "  again:    %s\n", run.Repro)
-		}
+		run.writeWhere(w)
+	}
+}
+
+// writeWhere says where to look, and how to see it again.
+func (run Run) writeWhere(w io.Writer) {
+	if run.Artifacts.Dir != "" {
+		fmt.Fprintf(w, "  evidence: %s\n", run.Artifacts.Dir)
+	}
+	if run.Repro != "" {
+		fmt.Fprintf(w, "  again:    %s\n", run.Repro)
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"sync"
 
 	"github.com/switchyard-project/switchyard/harness/report"
-	"github.com/switchyard-project/switchyard/harness/vm"
 	"github.com/switchyard-project/switchyard/kernels/store"
 )
 
@@ -39,12 +38,8 @@ func (y *Yard) Search(ctx context.Context, p Plan, seeds Seeds) (report.Search, 
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	workers := y.VMs
-	if workers == 0 {
-		workers = defaultVMs(vm.TCG)
-	}
 	var group sync.WaitGroup
-	for range min(workers, seeds.N) {
+	for range min(y.AtOnce(), seeds.N) {
 		group.Go(func() {
 			for seed, more := s.next(); more && ctx.Err() == nil; seed, more = s.next() {
 				r, err := first.again(ctx, seed, s.repro(seed))

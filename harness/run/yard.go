@@ -205,6 +205,15 @@ func (y *Yard) token(ctx context.Context, accel vm.Accel) (release func(), err e
 	return vm.Token(ctx, filepath.Join(y.Store.Dir, "vms"), n)
 }
 
+// AtOnce is how many runs are worth starting at a time: those beyond would only
+// wait for a machine.
+func (y *Yard) AtOnce() int {
+	if y.VMs > 0 {
+		return y.VMs
+	}
+	return defaultVMs(vm.TCG)
+}
+
 // defaultVMs is half the cores with KVM, where a guest of two vCPUs can keep
 // two of them busy. Under TCG a guest mostly keeps one (package vm has QEMU
 // older than 10 emulate all vCPUs in one thread), so there it is all cores.
