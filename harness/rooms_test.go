@@ -27,7 +27,7 @@ var line = [][]string{
 	{"harness/patch", "harness/selftests"},
 	{"harness/vm", "harness/vm/qmp", "harness/channel", "harness/load", "harness/observe", "harness/observe/sampler", "harness/observe/lateness", "harness/mailbox"},
 	{"harness/check"},
-	{"harness/report"},
+	{"harness/report", "harness/report/bundle"},
 	{"harness/matrix"},
 	{"harness/run"},
 	{"harness"},

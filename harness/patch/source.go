@@ -55,6 +55,10 @@ type Source struct {
 	Files  []string // of a folder: what goes into a build, relative, sorted
 	With   []*Source
 	Probes []Probe
+	// Own says of a Prebuilt that it came with its kernel.
+	Own bool
+	// Origin is what a Prebuilt was made from, where that is known; nil else.
+	Origin *Given
 	diff   *diffFile // of a Diff
 
 	instrument *instrument // of an Instrument

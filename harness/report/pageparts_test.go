@@ -58,7 +58,7 @@ func everyPart(r report.Report, name string) report.Report {
 	})
 	lo, hi := 1.5e8, 4.25e8
 	r.Repeats = []report.Repeats{{
-		Release: run.Kernel.Release, Patch: name, Planned: 10, Runs: 9, Until: "stalled", Found: 4,
+		Release: run.Kernel.Release, Patch: name, Planned: 10, Runs: 9, Until: "stalled", Found: "4-" + name,
 		Verdicts: []report.VerdictShare{{Verdict: "complete", Expected: true, Count: 8, Share: 8. / 9}},
 		Blockers: []report.InTheWayShare{{Kind: "kthread", Reason: name, Function: name, Count: 1}},
 		Figures: []report.Figure{

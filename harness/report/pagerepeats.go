@@ -27,7 +27,7 @@ func (r Repeats) page(path string) pageRepeats {
 		{"runs that were planned", []figure{number(path+"/planned", r.Planned)}},
 	}}
 	if r.Until != "" {
-		out.Rows = append(out.Rows, row{"sought", []figure{text(path+"/until", r.Until)}}, row{"found in run", []figure{number(path+"/found", r.Found)}})
+		out.Rows = append(out.Rows, row{"sought", []figure{text(path+"/until", r.Until)}}, row{"found in", []figure{text(path+"/found", r.Found)}})
 	}
 	for i, v := range r.Verdicts {
 		at := fmt.Sprintf("%s/verdicts/%d", path, i)

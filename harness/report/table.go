@@ -5,9 +5,8 @@ package report
 import (
 	"fmt"
 	"io"
-	"math"
+	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -38,6 +37,9 @@ func (r Report) WriteTable(w io.Writer) {
 		if run.Artifacts.Recording != "" {
 			fmt.Fprintf(w, "\n%s: recorded; to replay: switchyard repro %s\n", run.Kernel.Release, run.Artifacts.Dir)
 		}
+		if run.Artifacts.Bundle != "" {
+			fmt.Fprintf(w, "\n%s: bundle: %s\n", run.Kernel.Release, filepath.Join(run.Artifacts.Dir, run.Artifacts.Bundle))
+		}
 		for _, warning := range slices.Concat(run.Warnings, run.Patch.Warnings) {
 			fmt.Fprintf(w, "\n%s: %s\n", run.Kernel.Release, oneLine(warning))
 		}
@@ -58,9 +60,19 @@ func (run Run) writeWhere(w io.Writer) {
 	if run.Artifacts.Dir != "" {
 		fmt.Fprintf(w, "  evidence: %s\n", run.Artifacts.Dir)
 	}
-	if run.Repro != "" {
-		fmt.Fprintf(w, "  again:    %s\n", run.Repro)
+	for _, again := range run.again() {
+		fmt.Fprintf(w, "  again:    %s\n", again)
 	}
+}
+
+// again are the commands that do the run again, the one for here first.
+func (run Run) again() (commands []string) {
+	for _, c := range []string{run.Command, run.Repro} {
+		if c != "" {
+			commands = append(commands, c)
+		}
+	}
+	return commands
 }
 
 // writeRefusals says why a diff cannot be a live patch, a sentence each.
@@ -103,19 +115,6 @@ func seconds(ns int64) string {
 		return fmt.Sprintf("%d ms", d.Milliseconds())
 	}
 	return fmt.Sprintf("%.2f s", d.Seconds())
-}
-
-// precise is a time to three digits, in the unit that suits it.
-func precise(ns int64) string {
-	for _, u := range []struct {
-		name string
-		size float64
-	}{{"s", 1e9}, {"ms", 1e6}, {"us", 1e3}} {
-		if n := float64(ns) / u.size; n >= 1 {
-			return strconv.FormatFloat(n, 'f', max(0, 2-int(math.Log10(n))), 64) + " " + u.name
-		}
-	}
-	return fmt.Sprintf("%d ns", ns)
 }
 
 // loads is "fork 812 ops, pipe 20113 ops" with wrong results called out.
