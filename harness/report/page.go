@@ -57,25 +57,20 @@ type pageFound struct {
 }
 
 type pageRun struct {
-	ID, Release, Patch, Verdict, Apply, Revert, Reason, Repro string
-	Good                                                      bool
-	Refusals, Warnings                                        []string
-	Blockers                                                  []pageBlocker
-	Phases                                                    []pagePhase
-	Interruption                                              *pageInterruption
-	Calls                                                     *pageCalls
-	Loads                                                     []pageLoad
-	Futures                                                   []pageFuture
-	Reports                                                   []pageReport
-	Log                                                       []pageLine
-	LogOmitted                                                int
-	Facts                                                     []row
-	Steps                                                     []pageStep
-}
-
-type pageBlocker struct {
-	Task, PID, Kind, Reason, Function figure
-	Stack                             []string
+	ID, Release, Patch, Verdict, Apply, Revert, Reason string
+	Good                                               bool
+	Refusals, Warnings, Again                          []string
+	Blockers                                           *pageBlockers
+	Phases                                             []pagePhase
+	Interruption                                       *pageInterruption
+	Calls                                              *pageCalls
+	Loads                                              []pageLoad
+	Futures                                            []pageFuture
+	Reports                                            []pageReport
+	Log                                                []pageLine
+	LogOmitted                                         int
+	Facts                                              []row
+	Steps                                              []pageStep
 }
 
 type pageFuture struct {
@@ -143,17 +138,11 @@ func (r *Run) page(i int) (pageRun, error) {
 	path := fmt.Sprintf("/runs/%d", i)
 	out := pageRun{
 		ID: fmt.Sprintf("run-%d", i), Release: oneLine(r.Kernel.Release), Patch: oneLine(r.Patch.Name), Verdict: verdict(*r), Good: r.AsExpected(),
-		Apply: phase(r.Transition.Apply), Revert: phase(r.Transition.Revert), Reason: oneLine(r.Reason), Repro: r.Repro,
+		Apply: phase(r.Transition.Apply), Revert: phase(r.Transition.Revert), Reason: r.reasonAlone(), Again: oneLines(r.again()), Blockers: r.pageBlockers(path),
 		LogOmitted: r.KernelLogOmitted, Facts: r.facts(path), Log: r.lines(),
 	}
 	for _, w := range slices.Concat(r.Warnings, r.Patch.Warnings) {
 		out.Warnings = append(out.Warnings, oneLine(w))
-	}
-	for j, b := range r.Blockers {
-		at := fmt.Sprintf("%s/blockers/%d", path, j)
-		out.Blockers = append(out.Blockers, pageBlocker{
-			text(at+"/task", b.Task), number(at+"/pid", b.PID), text(at+"/kind", b.Kind), text(at+"/reason", b.Reason), text(at+"/function", b.Function), oneLines(b.Stack),
-		})
 	}
 	for _, one := range r.Refusals {
 		out.Refusals = append(out.Refusals, oneLine(one.Error()))
@@ -212,6 +201,14 @@ func (r *Run) facts(path string) []row {
 		{"CPU time of QEMU", []figure{duration(path+"/machine/cpu_ns", m.CPUNS)}},
 		{"wall time of the run", []figure{duration(path+"/elapsed_wall_ns", r.ElapsedNS)}},
 	}...)
+	if o := r.Observer; o != nil {
+		at := path + "/observer"
+		rows = append(rows,
+			row{"watching took, of one CPU", []figure{percent(at+"/cpu_share", o.CPUShare)}},
+			row{"the same while a transition ran", []figure{percent(at+"/transition_cpu_share", o.TransitionCPUShare)}},
+			row{"looks, the latest by, tasks", []figure{number(at+"/looks", o.Looks), short(at+"/max_late_ns", o.MaxLateNS), number(at+"/tasks", o.Tasks)}},
+		)
+	}
 	for i, one := range r.Measured {
 		at := fmt.Sprintf("%s/measured/%d", path, i)
 		figures := []figure{text(at+"/name", one.Name), number(at+"/calls", one.Calls)}
@@ -230,6 +227,11 @@ func (r *Run) facts(path string) []row {
 func number(path string, n any) figure { return figure{path, n, fmt.Sprint(n)} }
 
 func duration(path string, ns int64) figure { return figure{path, ns, seconds(ns)} }
+
+// percent is a share.
+func percent(path string, share float64) figure {
+	return figure{path, share, fmt.Sprintf("%.2f %%", 100*share)}
+}
 
 // short is a duration of which microseconds count.
 func short(path string, ns int64) figure { return figure{path, ns, precise(ns)} }

@@ -129,7 +129,7 @@ func read(t *testing.T, f shown) (value, last float64) {
 	number, unit, _ := strings.Cut(f.Text, " ")
 	n, err := strconv.ParseFloat(number, 64)
 	require.NoError(t, err, f.Path)
-	size, known := map[string]float64{"": 1, "1/s": 1, "ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}[unit]
+	size, known := map[string]float64{"": 1, "%": 0.01, "1/s": 1, "ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}[unit]
 	require.True(t, known, "%s: %s", f.Path, f.Text)
 	_, fraction, broken := strings.Cut(number, ".")
 	if (unit == "" || unit == "1/s") && !broken || unit == "ns" {

@@ -99,10 +99,10 @@ func (l Lateness) figures(path string) []figure {
 func (i *Interruption) distribution() drawing {
 	d := drawing{x: "lateness, ms", logX: true}
 	for _, witness := range []struct {
-		name string
+		axis string
 		all  *Windows
-	}{{probeName, &i.Windows}, {witnessName, i.Witness}} {
-		p := panel{y: witness.name + ": share", log: true}
+	}{{"thread, share", &i.Windows}, {"timer, share", i.Witness}} {
+		p := panel{y: witness.axis, log: true}
 		for _, n := range windowLooks {
 			if w := witness.all.Named(n.name); w != nil {
 				p.curves = append(p.curves, curve{what: n.name, look: n.look, points: w.exceeding()})

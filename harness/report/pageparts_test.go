@@ -56,6 +56,16 @@ func everyPart(r report.Report, name string) report.Report {
 		Latency:  &report.LoadLatency{Before: &report.Latency{Count: 5, P50NS: 120_321, P99NS: 3_000_111, MaxNS: 2_000_000_000}, After: &report.Latency{Count: 1, P50NS: 1, P99NS: 999_999, MaxNS: 999_999_999}},
 		Readings: []report.Reading{{GuestNS: start}, {GuestNS: start + 1e8, Ops: 7, P50NS: 1000, P99NS: 2000, MaxNS: 3000}, {GuestNS: start + 2e8, Ops: 7, Errors: 2}, {GuestNS: start + 3e8, Ops: 12, Errors: 2, P50NS: 5000, P99NS: 6e6, MaxNS: 7e9}},
 	})
+	run.Diagnosis = []string{"a " + name + " sleeps there", "wake it"}
+	run.Reason += ". " + run.Diagnosis[0]
+	run.Blockers = append(run.Blockers, report.Blocker{
+		Task: name, PID: 77, Kind: "kworker", Reason: "unreliable stack", Function: name, Stack: []string{name + "+0x1/0x2"}, Rounds: 3, FirstNS: 1e6, LastNS: 7e9, CPU: 1,
+		Work: name, Frame: name, Witnesses: []string{"proc", "core"}, Differ: "they differ on " + name, Diagnosis: "why " + name,
+	})
+	if p := run.Transition.Apply; p != nil {
+		p.Lanes = append(p.Lanes, report.Lane{Task: name, PID: 77, Kind: name, Looks: []report.Look{{GuestNS: 5, Reason: "unreliable stack", Frame: name, Work: name, Witnesses: []string{"core"}, Differ: name}}})
+	}
+	run.Observer = &report.Observer{CPUShare: 0.0123, TransitionCPUShare: 0.0345, Looks: 1234, MaxLateNS: 45_678_901, Tasks: 99}
 	lo, hi := 1.5e8, 4.25e8
 	r.Repeats = []report.Repeats{{
 		Release: run.Kernel.Release, Patch: name, Planned: 10, Runs: 9, Until: "stalled", Found: "4-" + name,

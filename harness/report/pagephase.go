@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 )
 
 // pagePhase is one transition on the page.
@@ -191,11 +192,23 @@ func (k Look) words() string {
 	if k.Function != "" {
 		words += " " + k.Function
 	}
+	if k.Frame != "" {
+		words += " at " + k.Frame
+	}
+	if k.Work != "" {
+		words += ", work " + k.Work
+	}
 	if k.Reason == "running" {
 		words += fmt.Sprintf(" on CPU %d", k.CPU)
 	}
 	if k.Round > 0 {
 		words += fmt.Sprintf(", round %d", k.Round)
+	}
+	if len(k.Witnesses) > 0 {
+		words += ", told by " + strings.Join(k.Witnesses, " and ")
+	}
+	if k.Differ != "" {
+		words += "; the witnesses differ: " + k.Differ
 	}
 	return words
 }
