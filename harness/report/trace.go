@@ -164,7 +164,7 @@ func (t *trace) take(e observe.Event) {
 	case e.Sample != nil:
 		t.counter("tasks left", e, float64(e.Sample.Left))
 	case e.Load != nil && e.Clock == observe.Guest:
-		t.counter(fmt.Sprintf("operations of %s (%d)", e.Load.Name, e.Load.ID), e, float64(e.Load.Ops))
+		t.load(e)
 	}
 }
 
