@@ -70,6 +70,7 @@ type runFlags struct {
 	machineFlags
 	seedFlags
 	futuresFlag
+	callsFlag
 	diffFlags
 	kernel, load, format, artifacts, expect string
 	with                                    []string
@@ -105,6 +106,7 @@ with C sources, a .c file or a built .ko; several are stacked in order.`,
 	f.machineFlags.register(cmd)
 	f.seedFlags.register(cmd)
 	f.futuresFlag.register(cmd)
+	f.callsFlag.register(cmd)
 	f.diffFlags.register(cmd)
 	cmd.Flags().StringVar(&f.kernel, "kernel", "6.1,6.12", "kernels: a version, an exact release, all, lts, host, a path; or a comma list")
 	cmd.Flags().StringVar(&f.load, "load", "", "loads, as name[=N],…, or none (default: by the patched object); there are "+strings.Join(load.Names(), ", "))
@@ -333,7 +335,7 @@ func (f *runFlags) plan(cmd *cobra.Command, c kernels.Candidate, in *input) run.
 		Kernel: c, Selector: f.kernel,
 		Patches: in.patches, With: in.with, Loads: in.loads,
 		Guest: f.start(), StallAfter: f.stallAfter,
-		Expected: check.Verdict(f.expect), Futures: in.futures,
+		Expected: check.Verdict(f.expect), Futures: in.futures, Calls: f.calls,
 		Repro: again(cmd, c.Selector(), f.words(f.seed)...),
 	}
 }
@@ -350,6 +352,10 @@ func again(cmd *cobra.Command, selector string, more ...string) string {
 		}
 		if flag.Value.String() == "true" && flag.NoOptDefVal == "true" { // -cold
 			words = append(words, "-"+flag.Name)
+			return
+		}
+		if flag.Value.String() == "false" && flag.NoOptDefVal == "true" { // -calls=false
+			words = append(words, "-"+flag.Name+"=false")
 			return
 		}
 		values := []string{flag.Value.String()}
