@@ -25,7 +25,7 @@ var line = [][]string{
 	{"harness/patch/klp"},
 	{"harness/patch/diff"},
 	{"harness/patch", "harness/selftests"},
-	{"harness/vm", "harness/vm/qmp", "harness/channel", "harness/load", "harness/observe", "harness/observe/sampler", "harness/observe/lateness", "harness/mailbox"},
+	{"harness/vm", "harness/vm/qmp", "harness/channel", "harness/load", "harness/observe", "harness/observe/sampler", "harness/observe/calls", "harness/observe/lateness", "harness/mailbox"},
 	{"harness/check"},
 	{"harness/report", "harness/report/bundle"},
 	{"harness/matrix"},
@@ -101,7 +101,7 @@ func TestImportsGoOneWay(t *testing.T) {
 				continue
 			}
 			if inGuest {
-				if !contains([]string{"harness/channel", "harness/load", "harness/mailbox", "harness/observe", "harness/observe/sampler", "harness/observe/lateness"}, other) {
+				if !contains([]string{"harness/channel", "harness/load", "harness/mailbox", "harness/observe", "harness/observe/sampler", "harness/observe/calls", "harness/observe/lateness"}, other) {
 					t.Errorf("%s runs in the guest and imports %s", room, other)
 				}
 				continue

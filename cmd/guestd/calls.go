@@ -14,6 +14,7 @@ import (
 	"github.com/switchyard-project/switchyard/harness/channel"
 	"github.com/switchyard-project/switchyard/harness/load"
 	"github.com/switchyard-project/switchyard/harness/observe"
+	"github.com/switchyard-project/switchyard/harness/observe/calls"
 	"github.com/switchyard-project/switchyard/harness/observe/sampler"
 )
 
@@ -22,15 +23,15 @@ type none = channel.None
 
 // handlers are all calls of the channel; each is one line or one function.
 func (a *agent) handlers() map[string]channel.Handler {
-	calls := map[string]channel.Handler{
+	all := map[string]channel.Handler{
 		"clock": channel.Answer(func(context.Context, none) (channel.ClockReading, error) {
 			return channel.ClockReading{MonotonicNS: monotonic()}, nil
 		}),
 		"module.load": channel.Answer(func(_ context.Context, in channel.LoadModule) (none, error) {
-			return none{}, a.priority.ordinarily(func() error { return loadModule(in.Path, in.Params) })
+			return none{}, a.insertModule(moduleName(in.Path), in.Path, nil, in.Params)
 		}),
 		"module.unload": channel.Answer(func(_ context.Context, in channel.UnloadModule) (none, error) {
-			return none{}, a.priority.ordinarily(func() error { return unloadModule(in.Name) })
+			return none{}, a.removeModule(in.Name)
 		}),
 		"module.list": channel.Answer(func(context.Context, none) ([]channel.Module, error) { return listModules() }),
 		"livepatch.list": channel.Answer(func(context.Context, none) ([]channel.Livepatch, error) {
@@ -42,8 +43,17 @@ func (a *agent) handlers() map[string]channel.Handler {
 		"blockers": channel.Answer(func(ctx context.Context, in channel.BlockersRequest) ([]observe.Blocker, error) {
 			return sampler.Blockers(ctx, "/proc", "/sys", in.Functions), nil
 		}),
-		"watch": channel.Events(a.watchFor),
-		"run":   channel.Answer(a.runCommand),
+		"calls.prepare": channel.Answer(func(context.Context, none) (none, error) {
+			_ = a.calls.Prepare() // what is wrong, Begin tells
+			return none{}, nil
+		}),
+		"calls.begin": channel.Answer(func(_ context.Context, in channel.CallsRequest) (none, error) {
+			return none{}, a.calls.Begin(calls.Request{Patches: in.Patches, BufferKB: in.BufferKB}, a.note)
+		}),
+		"calls.flush": channel.Answer(func(context.Context, none) (none, error) { a.calls.Flush(); return none{}, nil }),
+		"calls.end":   channel.Answer(func(context.Context, none) (none, error) { a.calls.End(); return none{}, nil }),
+		"watch":       channel.Events(a.watchFor),
+		"run":         channel.Answer(a.runCommand),
 		"file.write": channel.Answer(func(_ context.Context, in channel.WriteFileRequest) (none, error) {
 			return none{}, a.priority.ordinarily(func() error { return writeFile(in) })
 		}),
@@ -62,10 +72,10 @@ func (a *agent) handlers() map[string]channel.Handler {
 			return none{}, a.powerOff()
 		}),
 	}
-	for name, h := range calls {
-		calls[name] = survivor(h)
+	for name, h := range all {
+		all[name] = survivor(h)
 	}
-	return calls
+	return all
 }
 
 // survivor makes a panic in a call that call's error, and names it on the

@@ -16,6 +16,7 @@ import (
 	"github.com/switchyard-project/switchyard/harness/channel"
 	"github.com/switchyard-project/switchyard/harness/mailbox"
 	"github.com/switchyard-project/switchyard/harness/observe"
+	"github.com/switchyard-project/switchyard/harness/observe/calls"
 	"github.com/switchyard-project/switchyard/harness/observe/sampler"
 )
 
@@ -71,7 +72,7 @@ func (a *agent) carryOut(plan mailbox.Plan, out *results) error {
 	c.watch = w
 	c.tell(mailbox.Result{Began: &mailbox.Began{Seed: plan.Seed}})
 	for _, step := range []func() error{
-		c.insertWith, c.lookBefore, c.startLoads, c.applyAll, c.steady, c.revertAll, c.unloadAll, c.stopLoads, c.fence,
+		c.insertWith, c.lookBefore, c.traceCalls, c.startLoads, c.applyAll, c.steady, c.revertAll, c.unloadAll, c.stopLoads, c.endCalls, c.fence,
 	} {
 		if err = step(); err != nil {
 			break
@@ -104,7 +105,7 @@ func (c *conduct) action(name, detail string, do func() error) error {
 
 func (c *conduct) insert(m mailbox.Module) error {
 	return c.action("load", m.Name, func() error {
-		return c.priority.ordinarily(func() error { return unix.InitModule(m.Content, "") })
+		return c.insertModule(m.Name, "", m.Content, "")
 	})
 }
 
@@ -115,6 +116,23 @@ func (c *conduct) insertWith() error {
 			return errGivenUp
 		}
 	}
+	return nil
+}
+
+// traceCalls has the calls of all patches' functions seen, if that is planned.
+func (c *conduct) traceCalls() error {
+	if !c.plan.Calls {
+		return nil
+	}
+	var in calls.Request
+	for _, p := range c.plan.Patches {
+		in.Patches = append(in.Patches, observe.TracedPatch{Patch: p.Name, Replace: p.Replace, Functions: p.Traced})
+	}
+	return c.calls.Begin(in, c.watch.ring.Emit)
+}
+
+func (c *conduct) endCalls() error {
+	c.calls.End()
 	return nil
 }
 
@@ -268,7 +286,7 @@ func (c *conduct) unloadAll() error {
 		u := mailbox.Unloaded{Patch: i}
 		err := c.action("unload", name, func() error {
 			for until := monotonic() + int64(unloadPatience); ; {
-				err := c.priority.ordinarily(func() error { return unloadModule(name) })
+				err := c.removeModule(name)
 				if !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EBUSY) || monotonic() > until {
 					return err
 				}

@@ -130,6 +130,16 @@ func (a *agent) newWatch(in channel.WatchOptions) *watch {
 	return w
 }
 
+// note puts an event into the watch that runs; without one it is lost.
+func (a *agent) note(e observe.Event) {
+	a.watching.Lock()
+	w := a.watch
+	a.watching.Unlock()
+	if w != nil {
+		w.ring.Emit(e)
+	}
+}
+
 // first waits for the event with which a watch begins.
 func (w *watch) first() (observe.Event, error) {
 	ctx, cancel := context.WithCancelCause(w.ctx)

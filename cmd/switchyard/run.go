@@ -69,6 +69,7 @@ type runFlags struct {
 	machineFlags
 	seedFlags
 	futuresFlag
+	callsFlag
 	diffFlags
 	repeatFlags
 	kernel, load, format, artifacts, expect string
@@ -111,6 +112,7 @@ func (f *runFlags) register(cmd *cobra.Command) {
 	f.machineFlags.register(cmd)
 	f.seedFlags.register(cmd)
 	f.futuresFlag.register(cmd)
+	f.callsFlag.register(cmd)
 	f.diffFlags.register(cmd)
 	f.repeatFlags.register(cmd)
 	cmd.Flags().StringVar(&f.kernel, "kernel", "6.1,6.12", "kernels: a version, an exact release, all, lts, host, a path; or a comma list")
@@ -309,7 +311,7 @@ func (f *runFlags) plan(cmd *cobra.Command, c kernels.Candidate, in *input) run.
 		Kernel: c, Selector: f.kernel,
 		Patches: in.patches, With: in.with, Loads: in.loads,
 		Guest: f.start(), StallAfter: f.stallAfter,
-		Expected: check.Verdict(f.expect), Futures: in.futures,
+		Expected: check.Verdict(f.expect), Futures: in.futures, Calls: f.calls,
 		Repro: again(cmd, c.Selector(), f.words(f.seed)...),
 	}
 }
@@ -326,6 +328,10 @@ func again(cmd *cobra.Command, selector string, more ...string) string {
 		}
 		if flag.Value.String() == "true" && flag.NoOptDefVal == "true" { // -cold
 			words = append(words, "-"+flag.Name)
+			return
+		}
+		if flag.Value.String() == "false" && flag.NoOptDefVal == "true" { // -calls=false
+			words = append(words, "-"+flag.Name+"=false")
 			return
 		}
 		values := []string{flag.Value.String()}

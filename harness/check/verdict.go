@@ -4,6 +4,7 @@ package check
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -21,9 +22,9 @@ const (
 	// VerdictRefused: the kernel did not take the patch, or no live patch can be
 	// made of it.
 	VerdictRefused Verdict = "refused"
-	// VerdictIneffective: a probe saw code that should not have run there: the
-	// old one while patched, the new one after the revert; or no transition
-	// began at all.
+	// VerdictIneffective: a probe or the tracing of calls saw code that should
+	// not have run there: the old one while patched, the new one after the
+	// revert; or no transition began at all.
 	VerdictIneffective Verdict = "ineffective"
 	// VerdictInconsistent: a load saw a result that neither the old nor the new
 	// code gives.
@@ -62,6 +63,10 @@ type Evidence struct {
 	// WrongProbes and WrongLoads say, each in a sentence, what was seen that
 	// should not have been.
 	WrongProbes, WrongLoads []string
+	// LateCalls say, each in a sentence, which calls ran a version of a patched
+	// function whose time was over. From a history that is not whole there are
+	// none.
+	LateCalls []string
 	Leaks                   []string // what stayed after the revert
 }
 
@@ -91,8 +96,8 @@ func Judge(e Evidence) (Verdict, string) {
 	if len(e.WrongLoads) > 0 {
 		return VerdictInconsistent, strings.Join(e.WrongLoads, "; ")
 	}
-	if len(e.WrongProbes) > 0 {
-		return VerdictIneffective, strings.Join(e.WrongProbes, "; ")
+	if wrong := slices.Concat(e.WrongProbes, e.LateCalls); len(wrong) > 0 {
+		return VerdictIneffective, strings.Join(wrong, "; ")
 	}
 	if len(e.Leaks) > 0 {
 		return VerdictLeaked, "after the revert there is still " + strings.Join(e.Leaks, ", ")

@@ -218,6 +218,12 @@ func whole(e *observe.Event) bool {
 		return e.Cost != nil
 	case observe.KindLost:
 		return e.Lost != nil
+	case observe.KindTracing:
+		return e.Tracing != nil
+	case observe.KindCalls:
+		return e.Calls != nil
+	case observe.KindCall:
+		return e.Call != nil
 	}
 	return false
 }

@@ -35,11 +35,17 @@ type TracedFunction struct {
 	New    string `json:"new,omitempty"` // the replacement in the patch's module
 }
 
-// Tracing says what calls are seen of from now on.
-type Tracing struct {
+// TracedPatch is a livepatch and the functions it replaces.
+type TracedPatch struct {
 	Patch     string           `json:"patch"` // the livepatch module's name
 	Replace   bool             `json:"replace,omitempty"`
 	Functions []TracedFunction `json:"functions"`
+}
+
+// Tracing says what calls are seen of from now on; without a patch it says only
+// which cannot be.
+type Tracing struct {
+	TracedPatch
 	// Exact: intervals are cut where the core found the last task switched, so
 	// that a call after that can be told from one before.
 	Exact bool `json:"exact,omitempty"`

@@ -67,6 +67,9 @@ type Event struct {
 	Lost       *Lost           `json:"lost,omitempty"`
 	Offset     *Offset         `json:"offset,omitempty"`
 	Death      *Death          `json:"death,omitempty"`
+	Tracing    *Tracing        `json:"tracing,omitempty"`
+	Calls      *Calls          `json:"calls,omitempty"`
+	Call       *Call           `json:"call,omitempty"`
 	Step       *Step           `json:"step,omitempty"`
 	Finding    *Finding        `json:"finding,omitempty"`
 	Followed   *Followed       `json:"followed,omitempty"`

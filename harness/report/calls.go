@@ -62,6 +62,10 @@ type LateCall struct {
 	Task     string `json:"task"`
 	PID      int    `json:"pid"`
 	GuestNS  int64  `json:"guest_ns"`
+	// After is the transition after whose completion it came ("apply of fix"),
+	// AfterNS how long after.
+	After   string `json:"after"`
+	AfterNS int64  `json:"after_ns"`
 }
 
 // CallsCost is what seeing the calls took from the guest. What the kernel

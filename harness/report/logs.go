@@ -225,7 +225,9 @@ func (h *history) report(own observe.Timeline) Run {
 	h.takeFollowed()
 	log := h.kernelLog()
 	h.evidence.Reports = check.Reports(log)
-	r.Warnings = append(h.lost(), h.warnings...)
+	r.Calls = CallsOf(h.timeline)
+	h.evidence.LateCalls = r.Calls.late()
+	r.Warnings = slices.Concat(h.lost(), r.Calls.warnings(), h.warnings)
 	if r.Observer = observerOf(h.timeline); r.Observer.warning() != "" {
 		r.Warnings = append(r.Warnings, r.Observer.warning())
 	}
@@ -272,7 +274,7 @@ func (h *history) cutOff() {
 // lost tells of the events that are not here.
 func (h *history) lost() (warnings []string) {
 	for _, e := range h.timeline {
-		if e.Lost != nil {
+		if e.Lost != nil && e.Lost.Source != observe.LostCalls { // those void themselves
 			warnings = append(warnings, fmt.Sprintf("%d events of %s were lost in the guest: what they told is not in this verdict", e.Lost.N, e.Lost.Source))
 		}
 	}

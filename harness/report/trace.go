@@ -45,6 +45,7 @@ const (
 	trackTransitions
 	trackCore
 	trackLog
+	trackCalls
 )
 
 var traceTracks = []struct {
@@ -52,7 +53,7 @@ var traceTracks = []struct {
 	name     string
 }{
 	{traceHost, trackSteps, "steps"}, {traceHost, trackActions, "actions"}, {traceHost, trackQEMU, "QEMU"},
-	{traceGuest, trackTransitions, "transitions"}, {traceGuest, trackCore, "rounds and signals"}, {traceGuest, trackLog, "kernel log"},
+	{traceGuest, trackTransitions, "transitions"}, {traceGuest, trackCore, "rounds and signals"}, {traceGuest, trackLog, "kernel log"}, {traceGuest, trackCalls, "calls of patched functions"},
 }
 
 // trace is a run's trace while it is made.
@@ -165,6 +166,10 @@ func (t *trace) take(e observe.Event) {
 		t.counter("tasks left", e, float64(e.Sample.Left))
 	case e.Load != nil && e.Clock == observe.Guest:
 		t.load(e)
+	case e.Call != nil:
+		t.call(e)
+	case e.Calls != nil:
+		t.calls(e)
 	}
 }
 

@@ -42,6 +42,9 @@ func (x *execution) drive(ctx context.Context) error {
 	if err := x.probe(ctx, x.Patches, "before the patch", patch.Probe.Old); err != nil {
 		return err
 	}
+	if err := x.traceCalls(ctx); err != nil {
+		return err
+	}
 	if err := x.step(stepLoad, func() error { return x.startLoads(ctx) }); err != nil {
 		return err
 	}
@@ -68,6 +71,9 @@ func (x *execution) drive(ctx context.Context) error {
 		}
 	}
 	if err := x.stopLoads(ctx); err != nil {
+		return err
+	}
+	if err := x.endCalls(ctx); err != nil {
 		return err
 	}
 	// What the kernel says of the very last step counts as well.

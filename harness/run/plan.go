@@ -34,7 +34,9 @@ type Plan struct {
 	// Futures are what to try, each in a fork of that moment, when a transition
 	// stalls; of FutureNames. Empty and not nil: the report says that nothing
 	// was tried.
-	Futures  []string
+	Futures []string
+	// Calls has the calls of the patched functions seen.
+	Calls    bool
 	Expected check.Verdict // "": complete
 	Repro    string        // the command line that does it again
 	// Step hears what is being done; may be nil.

@@ -52,6 +52,7 @@ func (g *Guest) warm(ctx context.Context, m *patch.Module) error {
 		{"list the livepatches", func() error { _, err := g.Client.Livepatches(ctx); return err }},
 		{"read a file", func() error { _, err := g.Client.ReadFile(ctx, "/proc/cmdline"); return err }},
 		{"read the clock", func() error { _, err := g.Client.Now(ctx); return err }},
+		{"prepare the tracing of calls", func() error { return g.Client.PrepareCalls(ctx) }},
 		{"run a load", func() error { return g.warmLoad(ctx) }},
 		{"apply a patch", func() error { return g.warmPatch(ctx, m) }},
 		{"read the log", func() error { return g.Fence(ctx) }},
