@@ -41,7 +41,7 @@ func (a *agent) handlers() map[string]channel.Handler {
 			return none{}, a.priority.ordinarily(func() error { return setLivepatch(channel.LivepatchFolder, in) })
 		}),
 		"blockers": channel.Answer(func(ctx context.Context, in channel.BlockersRequest) ([]observe.Blocker, error) {
-			return sampler.Blockers(ctx, "/proc", "/sys", in.Functions), nil
+			return sampler.Examination{Functions: in.Functions, Core: true}.Blockers(ctx), nil
 		}),
 		"calls.prepare": channel.Answer(func(context.Context, none) (none, error) {
 			_ = a.calls.Prepare() // what is wrong, Begin tells

@@ -42,6 +42,7 @@ func (r Report) WriteTable(w io.Writer) {
 		}
 		run.writeMeasured(w)
 		run.writeFutures(w)
+		run.Observer.write(w, run.Kernel.Release)
 		if run.Artifacts.Recording != "" {
 			fmt.Fprintf(w, "\n%s: recorded; to replay: switchyard repro %s\n", run.Kernel.Release, run.Artifacts.Dir)
 		}
