@@ -28,6 +28,7 @@ var line = [][]string{
 	{"harness/vm", "harness/vm/qmp", "harness/channel", "harness/load", "harness/observe", "harness/observe/sampler", "harness/mailbox"},
 	{"harness/check"},
 	{"harness/report"},
+	{"harness/report/compare"},
 	{"harness/matrix"},
 	{"harness/run"},
 	{"harness"},
