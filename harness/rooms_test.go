@@ -25,7 +25,7 @@ var line = [][]string{
 	{"harness/patch/klp"},
 	{"harness/patch/diff"},
 	{"harness/patch", "harness/selftests"},
-	{"harness/vm", "harness/vm/qmp", "harness/channel", "harness/load", "harness/observe", "harness/observe/sampler", "harness/mailbox"},
+	{"harness/vm", "harness/vm/qmp", "harness/channel", "harness/load", "harness/observe", "harness/observe/sampler", "harness/observe/lateness", "harness/mailbox"},
 	{"harness/check"},
 	{"harness/report"},
 	{"harness/report/compare"},
@@ -102,7 +102,7 @@ func TestImportsGoOneWay(t *testing.T) {
 				continue
 			}
 			if inGuest {
-				if !contains([]string{"harness/channel", "harness/load", "harness/mailbox", "harness/observe", "harness/observe/sampler"}, other) {
+				if !contains([]string{"harness/channel", "harness/load", "harness/mailbox", "harness/observe", "harness/observe/sampler", "harness/observe/lateness"}, other) {
 					t.Errorf("%s runs in the guest and imports %s", room, other)
 				}
 				continue

@@ -96,9 +96,12 @@ type Run struct {
 	Futures []Future `json:"futures,omitzero"`
 	// Measured is what instruments (`switchyard patch count`, `time`) among the
 	// patches measured from when they were applied until they were reverted.
-	Measured   []Measured  `json:"measured,omitempty"`
-	Load       []Load      `json:"load,omitempty"`
-	LogReports []LogReport `json:"log_reports,omitempty"`
+	Measured []Measured `json:"measured,omitempty"`
+	// Interruption is how long anybody was interrupted; absent where it was not
+	// measured.
+	Interruption *Interruption `json:"interruption,omitempty"`
+	Load         []Load        `json:"load,omitempty"`
+	LogReports   []LogReport   `json:"log_reports,omitempty"`
 	// KernelLog is what the kernel said from the first thing done to it on, at
 	// most its last lines; KernelLogOmitted are those before them.
 	KernelLog        []LogLine `json:"kernel_log,omitempty"`
