@@ -23,6 +23,7 @@ import (
 	"github.com/switchyard-project/switchyard/harness/load"
 	"github.com/switchyard-project/switchyard/harness/patch"
 	"github.com/switchyard-project/switchyard/harness/report"
+	"github.com/switchyard-project/switchyard/harness/report/bundle"
 	"github.com/switchyard-project/switchyard/harness/run"
 	"github.com/switchyard-project/switchyard/kernels"
 )
@@ -71,6 +72,7 @@ type runFlags struct {
 	seedFlags
 	futuresFlag
 	diffFlags
+	bundleFlag
 	kernel, load, format, artifacts, expect string
 	with                                    []string
 	stallAfter                              time.Duration
@@ -106,6 +108,7 @@ with C sources, a .c file or a built .ko; several are stacked in order.`,
 	f.seedFlags.register(cmd)
 	f.futuresFlag.register(cmd)
 	f.diffFlags.register(cmd)
+	f.bundleFlag.register(cmd)
 	cmd.Flags().StringVar(&f.kernel, "kernel", "6.1,6.12", "kernels: a version, an exact release, all, lts, host, a path; or a comma list")
 	cmd.Flags().StringVar(&f.load, "load", "", "loads, as name[=N],…, or none (default: by the patched object); there are "+strings.Join(load.Names(), ", "))
 	cmd.Flags().StringArrayVar(&f.with, "with", nil, "module to load before the patch: a folder, a .c file or a .ko; may be repeated")
@@ -142,6 +145,9 @@ func (f *runFlags) open(args []string) (*input, error) {
 	}
 	if !slices.Contains(check.Verdicts, check.Verdict(f.expect)) {
 		return nil, usageError{fmt.Errorf("-expect %s: must be one of %v", f.expect, check.Verdicts)}
+	}
+	if _, err := f.mode(); err != nil {
+		return nil, err
 	}
 	futures, err := f.futuresFlag.names(f.deterministic)
 	if err != nil {
@@ -221,7 +227,7 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 	}
 	asExpected := err == nil && !slices.ContainsFunc(r.Runs, func(run report.Run) bool { return !run.AsExpected() })
 	switch {
-	case asExpected && f.artifacts == "" && !f.record:
+	case asExpected && f.artifacts == "" && !f.record && !f.keeps():
 		drop()
 		for i := range r.Runs {
 			r.Runs[i].Artifacts.Dir = ""
@@ -333,7 +339,7 @@ func (f *runFlags) plan(cmd *cobra.Command, c kernels.Candidate, in *input) run.
 		Kernel: c, Selector: f.kernel,
 		Patches: in.patches, With: in.with, Loads: in.loads,
 		Guest: f.start(), StallAfter: f.stallAfter,
-		Expected: check.Verdict(f.expect), Futures: in.futures,
+		Expected: check.Verdict(f.expect), Futures: in.futures, Bundle: bundle.Mode(f.bundle),
 		Repro: again(cmd, c.Selector(), f.words(f.seed)...),
 	}
 }
@@ -345,7 +351,7 @@ func again(cmd *cobra.Command, selector string, more ...string) string {
 	words := append([]string{"switchyard", cmd.Name()}, cmd.Flags().Args()...)
 	cmd.Flags().Visit(func(flag *pflag.Flag) {
 		switch flag.Name {
-		case "kernel", "artifacts", "format", "vms", "deterministic", "seed", "seeds":
+		case "kernel", "artifacts", "format", "vms", "bundle", "deterministic", "seed", "seeds":
 			return
 		}
 		if flag.Value.String() == "true" && flag.NoOptDefVal == "true" { // -cold
