@@ -204,7 +204,7 @@ func (b *Builder) prebuilt(s *Source, kit *kernels.Kit) (*Module, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.Cached = true
+	m.Cached, m.Own = true, s.Own
 	return m, nil
 }
 

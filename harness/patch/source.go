@@ -55,7 +55,14 @@ type Source struct {
 	Files  []string // of a folder: what goes into a build, relative, sorted
 	With   []*Source
 	Probes []Probe
-	diff   *diffFile // of a Diff
+	// Own says of a Prebuilt that it came with its kernel.
+	Own bool
+	// Origin is what a Prebuilt was made from, where that is known; nil else.
+	Origin *Given
+	// Cut are the functions that were taken out of a Prebuilt's tables, see
+	// Module.Cut.
+	Cut  []Function
+	diff *diffFile // of a Diff
 
 	instrument *instrument // of an Instrument
 }

@@ -85,8 +85,8 @@ func (m Merged) runSuite() junit.Testsuite {
 					lines = append(lines, fmt.Sprintf("%s: %s", one.Code, one.Error()))
 				}
 			}
-			if r.Repro != "" {
-				lines = append(lines, "again: "+r.Repro)
+			for _, c := range r.again() {
+				lines = append(lines, "again: "+c)
 			}
 			t.Failure = &junit.Result{Message: fmt.Sprintf("%s, expected %s", r.verdict(), r.Expected), Data: printable(lines)}
 		}

@@ -108,9 +108,12 @@ type Run struct {
 	KernelLogOmitted int       `json:"kernel_log_omitted,omitempty"`
 	Artifacts        Artifacts `json:"artifacts"`
 	Steps            []Step    `json:"steps,omitempty"`
-	Repro            string    `json:"repro,omitempty"`
-	ElapsedNS        int64     `json:"elapsed_wall_ns"`
-	HostMemByte      int64     `json:"host_max_rss_bytes,omitempty"` // of this program
+	// Repro is the command that does it again: with a bundle, the one that reads
+	// that. Command is the command line of the run, where Repro is another.
+	Repro       string `json:"repro,omitempty"`
+	Command     string `json:"command,omitempty"`
+	ElapsedNS   int64  `json:"elapsed_wall_ns"`
+	HostMemByte int64  `json:"host_max_rss_bytes,omitempty"` // of this program
 }
 
 // Refused says that the patch was refused before any guest was started.
@@ -229,6 +232,8 @@ type Artifacts struct {
 	Dir string `json:"dir"`
 	// Recording is the file in Dir that `switchyard repro` replays the run by.
 	Recording string `json:"recording,omitempty"`
+	// Bundle is the file in Dir that does the run again elsewhere.
+	Bundle string `json:"bundle,omitempty"`
 }
 
 // Step is one step of the run's pipeline and its wall time.

@@ -139,8 +139,8 @@ func (m Merged) writeFailures(w io.Writer) {
 	for _, r := range m.Runs {
 		if !r.AsExpected() {
 			lines := []string{r.Reason}
-			if r.Repro != "" {
-				lines = append(lines, "again: "+r.Repro)
+			for _, c := range r.again() {
+				lines = append(lines, "again: "+c)
 			}
 			fold(fmt.Sprintf("%s %s: %s, expected %s", r.Patch.Name, r.Kernel.Release, r.verdict(), r.Expected), lines)
 		}

@@ -5,6 +5,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -36,6 +37,9 @@ func (r Report) WriteTable(w io.Writer) {
 		if run.Artifacts.Recording != "" {
 			fmt.Fprintf(w, "\n%s: recorded; to replay: switchyard repro %s\n", run.Kernel.Release, run.Artifacts.Dir)
 		}
+		if run.Artifacts.Bundle != "" {
+			fmt.Fprintf(w, "\n%s: bundle: %s\n", run.Kernel.Release, filepath.Join(run.Artifacts.Dir, run.Artifacts.Bundle))
+		}
 		for _, warning := range slices.Concat(run.Warnings, run.Patch.Warnings) {
 			fmt.Fprintf(w, "\n%s: %s\n", run.Kernel.Release, oneLine(warning))
 		}
@@ -56,9 +60,19 @@ func (run Run) writeWhere(w io.Writer) {
 	if run.Artifacts.Dir != "" {
 		fmt.Fprintf(w, "  evidence: %s\n", run.Artifacts.Dir)
 	}
-	if run.Repro != "" {
-		fmt.Fprintf(w, "  again:    %s\n", run.Repro)
+	for _, again := range run.again() {
+		fmt.Fprintf(w, "  again:    %s\n", again)
 	}
+}
+
+// again are the commands that do the run again, the one for here first.
+func (run Run) again() (commands []string) {
+	for _, c := range []string{run.Command, run.Repro} {
+		if c != "" {
+			commands = append(commands, c)
+		}
+	}
+	return commands
 }
 
 // writeRefusals says why a diff cannot be a live patch, a sentence each.
