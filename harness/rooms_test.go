@@ -27,7 +27,7 @@ var line = [][]string{
 	{"harness/patch", "harness/selftests"},
 	{"harness/vm", "harness/vm/qmp", "harness/channel", "harness/load", "harness/observe", "harness/observe/sampler", "harness/observe/calls", "harness/observe/lateness", "harness/mailbox", "harness/tasklist"},
 	{"harness/check"},
-	{"harness/report", "harness/report/bundle"},
+	{"harness/report", "harness/report/bundle", "harness/report/compare"},
 	{"harness/matrix"},
 	{"harness/run"},
 	{"harness"},

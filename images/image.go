@@ -13,6 +13,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 
@@ -73,6 +74,7 @@ type Spec struct {
 type Image struct {
 	Path   string // a cpio archive on the host
 	Digest string // SHA-256 of what went into it
+	Agent  string // SHA-256 of the agent in it
 }
 
 // Build makes the image, or finds it made: the same content is assembled once.
@@ -101,7 +103,8 @@ func (s Spec) Build(ctx context.Context, st *store.Store) (*Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("image for %s: %w", s.Kit.Release, err)
 	}
-	return &Image{Path: filepath.Join(dir, "initramfs.cpio"), Digest: digest}, nil
+	program := sha256.Sum256(agent)
+	return &Image{Path: filepath.Join(dir, "initramfs.cpio"), Digest: digest, Agent: hex.EncodeToString(program[:])}, nil
 }
 
 // segment is the second cpio archive: the kernel unpacks it over the first
@@ -147,7 +150,28 @@ func (s Spec) segment(agent []byte) ([]byte, error) {
 func (s Spec) moduleFiles() ([]File, error) {
 	var files []File
 	var list strings.Builder
-	seen := map[string]bool{}
+	paths, err := s.BootModules()
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range paths {
+		content, err := kernels.ReadModule(p)
+		if err != nil {
+			return nil, err
+		}
+		name, _, _ := strings.Cut(filepath.Base(p), ".ko")
+		name += ".ko" // without .xz, .zst, .gz
+		inside := path.Join("lib/switchyard", name)
+		files = append(files, File{Path: inside, Mode: 0o644, Content: content})
+		fmt.Fprintf(&list, "/%s\n", inside)
+	}
+	return append(files, File{Path: ModulesList, Mode: 0o644, Content: []byte(list.String())}), nil
+}
+
+// BootModules are the files of the kit's modules that an image holds, in load
+// order, each once. Errors: *kernels.NoModuleError for a kernel without one
+// that a guest needs.
+func (s Spec) BootModules() (files []string, err error) {
 	for _, m := range bootModules {
 		paths, err := s.anyModule(m.names)
 		var missing *kernels.NoModuleError
@@ -158,22 +182,12 @@ func (s Spec) moduleFiles() ([]File, error) {
 			return nil, fmt.Errorf("module %s (%s): %w", m.names[0], m.why, err)
 		}
 		for _, p := range paths {
-			if seen[p] {
-				continue
+			if !slices.Contains(files, p) {
+				files = append(files, p)
 			}
-			seen[p] = true
-			content, err := kernels.ReadModule(p)
-			if err != nil {
-				return nil, err
-			}
-			name, _, _ := strings.Cut(filepath.Base(p), ".ko")
-			name += ".ko" // without .xz, .zst, .gz
-			inside := path.Join("lib/switchyard", name)
-			files = append(files, File{Path: inside, Mode: 0o644, Content: content})
-			fmt.Fprintf(&list, "/%s\n", inside)
 		}
 	}
-	return append(files, File{Path: ModulesList, Mode: 0o644, Content: []byte(list.String())}), nil
+	return files, nil
 }
 
 // parents are the folders above name, outermost first.

@@ -131,7 +131,7 @@ func (f *runFlags) showSearch(cmd *cobra.Command, r report.Report, dir string, d
 	case len(r.Searches) == 0:
 		drop()
 		return err
-	case asExpected && f.artifacts == "":
+	case asExpected && f.artifacts == "" && !f.keeps():
 		drop()
 		for i := range r.Runs {
 			r.Runs[i].Artifacts.Dir = ""

@@ -17,6 +17,7 @@ import (
 	"github.com/switchyard-project/switchyard/harness/patch"
 	"github.com/switchyard-project/switchyard/harness/patch/refusal"
 	"github.com/switchyard-project/switchyard/harness/report"
+	"github.com/switchyard-project/switchyard/harness/report/bundle"
 	"github.com/switchyard-project/switchyard/harness/selftests"
 	"github.com/switchyard-project/switchyard/kernels"
 	"github.com/switchyard-project/switchyard/kernels/source"
@@ -79,6 +80,7 @@ func exitStatus(err error) int {
 		broken  *source.BuildError
 		refused *refusal.Refusal
 		script  *selftests.NoScriptError
+		bad     *bundle.Error
 		usage   usageError
 	)
 	switch {
@@ -94,7 +96,7 @@ func exitStatus(err error) int {
 	case errors.As(err, &build):
 		fmt.Fprintf(os.Stderr, "%s\n", build.Log)
 		return exitInput
-	case errors.As(err, &input), errors.As(err, &noMatch), errors.As(err, &badName), errors.As(err, &format), errors.As(err, &tree), errors.As(err, &broken), errors.As(err, &refused), errors.As(err, &script):
+	case errors.As(err, &input), errors.As(err, &noMatch), errors.As(err, &badName), errors.As(err, &format), errors.As(err, &tree), errors.As(err, &broken), errors.As(err, &refused), errors.As(err, &script), errors.As(err, &bad):
 		return exitInput
 	case errors.As(err, &usage):
 		fmt.Fprintln(os.Stderr, "`switchyard help` shows examples")
@@ -116,7 +118,8 @@ func newRoot() *cobra.Command {
   switchyard patch build fix.patch -kernel 6.12 -o fix.ko
   switchyard shell -kernel 6.1                    a VM to look around in
   switchyard selftests -kernel 6.12               the kernel's own livepatch tests, as they are
-  switchyard repro out                            a recorded run again, instruction by instruction
+  switchyard repro bundle.tar.zst                 what went wrong there, again, here
+  switchyard minimize bundle.tar.zst              the least that still goes wrong
   switchyard doctor                               what this machine can do, and what is missing`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -130,6 +133,6 @@ func newRoot() *cobra.Command {
 	}
 	root.SetHelpTemplate(helpTemplate)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(runCommand(), selftestsCommand(), reproCommand(), kernelsCommand(), patchCommand(), shellCommand(), matrixCommand(), reportCommand(), doctorCommand(), cacheCommand())
+	root.AddCommand(runCommand(), selftestsCommand(), reproCommand(), minimizeCommand(), kernelsCommand(), patchCommand(), shellCommand(), matrixCommand(), reportCommand(), doctorCommand(), cacheCommand())
 	return root
 }

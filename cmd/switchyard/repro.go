@@ -29,6 +29,7 @@ func (f *recordFlag) register(cmd *cobra.Command) {
 
 // reproFlags are the flags of `switchyard repro`.
 type reproFlags struct {
+	reproBundleFlags
 	qemu, gdb, artifacts string
 	stopAt               int64
 }
@@ -36,26 +37,36 @@ type reproFlags struct {
 func reproCommand() *cobra.Command {
 	var f reproFlags
 	cmd := &cobra.Command{
-		Use:   "repro DIR",
-		Short: "Replay a recorded run",
-		Long: `Replay a run that was recorded (run -record) from its artifacts, instruction by
-instruction, and say whether it came to the same end: the same bytes on the
+		Use:   "repro BUNDLE|DIR",
+		Short: "Do a run again from its bundle, or replay a recorded one",
+		Long: `Do the run of a bundle again: its modules as they are, on its kernel, which is
+fetched if need be, with its machine, loads and seed. Say whether the same
+verdict came again, by the same kind of task, for the same reason, in the same
+function. The exit status is 0 if it did (with -repeat: at least once) and 1 if
+another did. A bundle may be a stranger's: nothing of it runs outside of the
+guest, unless -rebuild has its sources compiled, in the tool root.
+
+Or replay a run that was recorded (run -record) from its artifacts, instruction
+by instruction, and say whether it came to the same end: the same bytes on the
 console, the same results.`,
-		Example: `  switchyard repro out
+		Example: `  switchyard repro bundle.tar.zst
+  switchyard repro bundle.tar.zst -repeat 20      of one that is a race: how often it comes
+  switchyard repro out                            a recorded run, instruction by instruction
   switchyard repro out -gdb tcp:localhost:1234    stopped before the first instruction, for gdb
   switchyard repro out -stop-at 1660000000        to that instruction; recording.json has marks`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return usageError{errors.New("repro takes the artifacts folder of a run with -record")}
+				return usageError{errors.New("repro takes a bundle, or the artifacts folder of a run with -record")}
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0]) },
 	}
-	cmd.Flags().StringVar(&f.qemu, "qemu", "", "QEMU to use: host, tool or a path; its version must be the recording's")
+	f.reproBundleFlags.register(cmd)
+	cmd.Flags().StringVar(&f.qemu, "qemu", "", "QEMU to use: host, tool or a path; of a recording its version must be that one's")
 	cmd.Flags().StringVar(&f.gdb, "gdb", "", "wait for gdb there before the first instruction: tcp:HOST:PORT or unix:PATH")
 	cmd.Flags().Int64Var(&f.stopAt, "stop-at", 0, "stand still after that many instructions and show where; with -gdb, gdb is told")
-	cmd.Flags().StringVar(&f.artifacts, "artifacts", "", "folder for the replay's own logs (default: one in the cache, if the end is another)")
+	cmd.Flags().StringVar(&f.artifacts, "artifacts", "", "folder for what it leaves itself (default: one in the cache, if the end is another)")
 	return cmd
 }
 
@@ -67,12 +78,26 @@ func (f *reproFlags) run(cmd *cobra.Command, path string) error {
 	if f.stopAt < 0 {
 		return usageError{fmt.Errorf("-stop-at %d: must be a number of instructions", f.stopAt)}
 	}
-	machine := machineFlags{accel: "tcg", qemu: f.qemu, mem: run.DefaultMemMiB, bootTimeout: run.DefaultBootTimeout}
-	if err := machine.check(); err != nil {
+	if err := f.reproBundleFlags.check(); err != nil {
 		return err
 	}
 	dir, err := recordingIn(path)
+	if file := bundleIn(path); err != nil && file != "" {
+		return f.bundle(cmd, file, debugger)
+	}
+	if err == nil {
+		err = f.forRecordings(cmd)
+	}
 	if err != nil {
+		return err
+	}
+	return f.replayed(cmd, dir, debugger)
+}
+
+// replayed replays the recording in dir.
+func (f *reproFlags) replayed(cmd *cobra.Command, dir, debugger string) error {
+	machine := machineFlags{accel: "tcg", qemu: f.qemu, mem: run.DefaultMemMiB, bootTimeout: run.DefaultBootTimeout}
+	if err := machine.check(); err != nil {
 		return err
 	}
 	scr := newScreen(cmd.ErrOrStderr())
@@ -177,5 +202,5 @@ func recordingIn(path string) (string, error) {
 	if _, err := os.Stat(path); err != nil {
 		return "", &patch.InputError{Path: path, Text: err.Error(), Err: err}
 	}
-	return "", &patch.InputError{Path: path, Text: "holds no recording (" + run.RecordingFile + "): give the artifacts folder of a run with -record that ended by itself"}
+	return "", &patch.InputError{Path: path, Text: "holds no recording (" + run.RecordingFile + ") and no bundle: give a bundle, or the artifacts folder of a run with -record that ended by itself"}
 }

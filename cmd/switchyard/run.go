@@ -22,6 +22,7 @@ import (
 	"github.com/switchyard-project/switchyard/harness/load"
 	"github.com/switchyard-project/switchyard/harness/patch"
 	"github.com/switchyard-project/switchyard/harness/report"
+	"github.com/switchyard-project/switchyard/harness/report/bundle"
 	"github.com/switchyard-project/switchyard/harness/run"
 	"github.com/switchyard-project/switchyard/kernels"
 )
@@ -72,6 +73,7 @@ type runFlags struct {
 	callsFlag
 	diffFlags
 	repeatFlags
+	bundleFlag
 	kernel, load, format, artifacts, expect string
 	with                                    []string
 	stallAfter                              time.Duration
@@ -115,6 +117,7 @@ func (f *runFlags) register(cmd *cobra.Command) {
 	f.callsFlag.register(cmd)
 	f.diffFlags.register(cmd)
 	f.repeatFlags.register(cmd)
+	f.bundleFlag.register(cmd)
 	cmd.Flags().StringVar(&f.kernel, "kernel", "6.1,6.12", "kernels: a version, an exact release, all, lts, host, a path; or a comma list")
 	cmd.Flags().StringVar(&f.load, "load", "", "loads, as name[=N],…, or none (default: by the patched object); there are "+strings.Join(load.Names(), ", "))
 	cmd.Flags().StringArrayVar(&f.with, "with", nil, "module to load before the patch: a folder, a .c file or a .ko; may be repeated")
@@ -150,6 +153,9 @@ func (f *runFlags) open(args []string) (*input, error) {
 	}
 	if !slices.Contains(check.Verdicts, check.Verdict(f.expect)) {
 		return nil, usageError{fmt.Errorf("-expect %s: must be one of %v", f.expect, check.Verdicts)}
+	}
+	if _, err := f.mode(); err != nil {
+		return nil, err
 	}
 	futures, err := f.futuresFlag.names(f.deterministic)
 	if err != nil {
@@ -245,7 +251,7 @@ func (f *runFlags) showRuns(cmd *cobra.Command, r report.Report, dir string, dro
 		}
 	}
 	switch {
-	case err == nil && r.AsExpected() && f.artifacts == "" && !f.record && r.Found() == "":
+	case err == nil && r.AsExpected() && f.artifacts == "" && !f.record && !f.keeps() && r.Found() == "":
 		drop()
 		for i := range r.Runs {
 			r.Runs[i].Artifacts.Dir = ""
@@ -311,7 +317,7 @@ func (f *runFlags) plan(cmd *cobra.Command, c kernels.Candidate, in *input) run.
 		Kernel: c, Selector: f.kernel,
 		Patches: in.patches, With: in.with, Loads: in.loads,
 		Guest: f.start(), StallAfter: f.stallAfter,
-		Expected: check.Verdict(f.expect), Futures: in.futures, Calls: f.calls,
+		Expected: check.Verdict(f.expect), Futures: in.futures, Calls: f.calls, Bundle: bundle.Mode(f.bundle),
 		Repro: again(cmd, c.Selector(), f.words(f.seed)...),
 	}
 }
@@ -323,7 +329,7 @@ func again(cmd *cobra.Command, selector string, more ...string) string {
 	words := append([]string{"switchyard", cmd.Name()}, cmd.Flags().Args()...)
 	cmd.Flags().Visit(func(flag *pflag.Flag) {
 		switch flag.Name {
-		case "kernel", "artifacts", "format", "vms", "deterministic", "seed", "seeds", "repeat", "until":
+		case "kernel", "artifacts", "format", "vms", "bundle", "deterministic", "seed", "seeds", "repeat", "until":
 			return
 		}
 		if flag.Value.String() == "true" && flag.NoOptDefVal == "true" { // -cold

@@ -32,6 +32,13 @@ func InstrumentPath(what btf.Instrument, functions []string) string {
 	return string(what) + ":" + strings.Join(functions, ",")
 }
 
+// IsInstrument says whether Open takes path for such a name, whatever files
+// there are.
+func IsInstrument(path string) bool {
+	s, err := openInstrument(path)
+	return s != nil && err == nil
+}
+
 // functionName is one function in it.
 var functionName = regexp.MustCompile(`^(?:([\w-]+):)?([A-Za-z_][\w.$]*)(?:/([1-9]\d{0,4}))?$`)
 

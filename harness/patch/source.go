@@ -59,7 +59,10 @@ type Source struct {
 	Own bool
 	// Origin is what a Prebuilt was made from, where that is known; nil else.
 	Origin *Given
-	diff   *diffFile // of a Diff
+	// Cut are the functions that were taken out of a Prebuilt's tables, see
+	// Module.Cut.
+	Cut  []Function
+	diff *diffFile // of a Diff
 
 	instrument *instrument // of an Instrument
 }

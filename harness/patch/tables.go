@@ -14,6 +14,7 @@ import (
 type tables struct {
 	replace   bool
 	functions []Function
+	places    []place // of the functions' entries
 }
 
 // maxEntries bounds a table: a module is input from outside.
@@ -92,7 +93,7 @@ func (o *object) walk(patch, objs place, l *layout) *tables {
 			if f.Name == "" {
 				return nil
 			}
-			t.functions = append(t.functions, f)
+			t.functions, t.places = append(t.functions, f), append(t.places, fn)
 		}
 	}
 	if len(t.functions) == 0 {

@@ -81,6 +81,10 @@ func (run Run) Measures() []Measure {
 			all = append(all, Measure{Name: m.name, Unit: m.unit, Value: v})
 		}
 	}
+	if i := run.Interruption; i != nil {
+		all = append(all, i.Windows.measures("interruption.", true)...)
+		all = append(all, i.Witness.measures("interruption.witness.", false)...)
+	}
 	seen := map[string]bool{}
 	for _, l := range run.Load {
 		// Of two loads of one kind the first stands for both.
@@ -94,6 +98,29 @@ func (run Run) Measures() []Measure {
 		}{{"before", l.RateBefore}, {"during", l.RateDuring}, {"after", l.RateAfter}} {
 			all = append(all, Measure{Name: "load." + l.Name + "." + r.when, Unit: UnitRate, Value: r.rate, MoreIsBetter: true})
 		}
+	}
+	return all
+}
+
+// measures are the percentiles of each window but the last, which is as the
+// first; of the second witness those that a patch moves.
+func (w *Windows) measures(prefix string, whole bool) (all []Measure) {
+	for _, name := range []string{WindowBaseline, WindowApply, WindowPatched, WindowRevert} {
+		one := w.Named(name)
+		if one == nil || one.Count == 0 {
+			continue
+		}
+		add := func(percentile string, ns int64) {
+			all = append(all, Measure{Name: prefix + name + "." + percentile, Unit: UnitNS, Value: float64(ns)})
+		}
+		if whole {
+			add("p50", one.P50NS)
+		}
+		add("p99", one.P99NS)
+		if whole {
+			add("p999", one.P999NS)
+		}
+		add("max", one.MaxNS)
 	}
 	return all
 }

@@ -76,6 +76,9 @@ func (r Repeats) verdicts() string {
 	return strings.Join(parts, ", ")
 }
 
+// OneLine keeps what a guest says from drawing on the terminal.
+func OneLine(text string) string { return oneLine(text) }
+
 // InUnit is a figure for people: "1.36 s", "12.4 ms", "1203/s", "2".
 func InUnit(v float64, unit string) string {
 	switch unit {

@@ -141,6 +141,7 @@ func (x *execution) close(err error) (report.Run, error) {
 		over.Error = err.Error()
 	}
 	x.note(observe.Event{Kind: observe.KindOver, Over: over})
+	x.bundle()
 	if lost := x.journal.Close(); lost != nil {
 		err = errors.Join(err, fmt.Errorf("keep the evidence in %s: %w", x.Dir, lost))
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/switchyard-project/switchyard/harness/patch"
 	"github.com/switchyard-project/switchyard/harness/patch/refusal"
 	"github.com/switchyard-project/switchyard/harness/report"
+	"github.com/switchyard-project/switchyard/harness/report/bundle"
 	"github.com/switchyard-project/switchyard/kernels"
 )
 
@@ -39,6 +40,10 @@ type Plan struct {
 	Calls    bool
 	Expected check.Verdict // "": complete
 	Repro    string        // the command line that does it again
+	// Bundle says whether the run leaves one in Dir; "": it does not.
+	Bundle bundle.Mode
+	// Identity is the kernel's, where Kernel is the files of a bundle; nil else.
+	Identity *bundle.Kernel
 	// Step hears what is being done; may be nil.
 	Step func(what string)
 }

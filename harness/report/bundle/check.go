@@ -11,7 +11,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/switchyard-project/switchyard/harness/check"
 	"github.com/switchyard-project/switchyard/harness/load"
+	"github.com/switchyard-project/switchyard/harness/patch"
 	"github.com/switchyard-project/switchyard/kernels"
 )
 
@@ -23,6 +25,10 @@ const (
 )
 
 var (
+	// kernelFile are the entries that a kernel consists of. A kit.json or a
+	// Makefile among them would have the folder taken for something that names
+	// files elsewhere on this machine.
+	kernelFile = regexp.MustCompile(`^kernel/(vmlinux|vmlinuz|config|lib/modules/[^/]+/(modules\.builtin|kernel/[A-Za-z0-9_-]+\.ko(\.xz|\.zst|\.gz)?))$`)
 	moduleName = regexp.MustCompile(`^[A-Za-z0-9_]{1,64}$`)
 	sha256Sum  = regexp.MustCompile(`^[0-9a-f]{64}$`)
 )
@@ -44,6 +50,8 @@ func (m *Manifest) check(l Limits) error {
 		return fmt.Errorf("a stall after %v, and %v may be", time.Duration(m.StallAfterNS), longestStall)
 	case len(m.Patches)+len(m.With)+len(m.Loads) > mostModules:
 		return fmt.Errorf("%d modules and loads, and %d may be", len(m.Patches)+len(m.With)+len(m.Loads), mostModules)
+	case !slices.Contains(check.Verdicts, check.Verdict(m.Expected)):
+		return fmt.Errorf("%q is no verdict to expect", m.Expected)
 	case m.Deterministic != nil && m.Deterministic.Seed < 0:
 		return fmt.Errorf("seed %d is negative", m.Deterministic.Seed)
 	}
@@ -87,6 +95,9 @@ func (m *Manifest) checkFiles(l Limits) (map[string]bool, error) {
 		if total += f.Size; total > l.Total {
 			return nil, fmt.Errorf("the entries have more than %d bytes", l.Total)
 		}
+		if strings.HasPrefix(f.Name, KernelDir+"/") && !kernelFile.MatchString(f.Name) {
+			return nil, fmt.Errorf("%q is no part of a kernel", f.Name)
+		}
 		files[f.Name], last = true, f.Name
 	}
 	return files, nil
@@ -99,8 +110,8 @@ func (mod *Module) check(files map[string]bool) error {
 	if mod.File != "" && (!files[mod.File] || path.Dir(mod.File) != ModulesDir && !strings.HasPrefix(mod.File, ModulesDir+"/")) {
 		return fmt.Errorf("module %s lies at %q, which is no entry for one", mod.Name, mod.File)
 	}
-	if s := mod.Source; s != nil && s.Kind != "instrument" && !inSources(s.Open, files) {
-		return fmt.Errorf("the source of %s lies at %q, which is no entry for one", mod.Name, s.Open)
+	if err := mod.Source.check(mod.Name, files); err != nil {
+		return err
 	}
 	for _, p := range mod.Probes {
 		if !strings.HasPrefix(p.Read, "/") {
@@ -115,9 +126,25 @@ func (mod *Module) check(files map[string]bool) error {
 	return nil
 }
 
+// check holds the source of the module name to the archive: what is opened is
+// in it, or is the name of an instrument and no file's.
+func (s *Source) check(name string, files map[string]bool) error {
+	if s == nil {
+		return nil
+	}
+	where := inSources(s.Open, files)
+	if s.Kind == string(patch.Instrument) {
+		where = patch.IsInstrument(s.Open)
+	}
+	if !where {
+		return fmt.Errorf("the source of %s lies at %q, which is no entry for one", name, s.Open)
+	}
+	return nil
+}
+
 // inSources says whether open is an entry below SourcesDir, or a folder of such.
 func inSources(open string, files map[string]bool) bool {
-	if !strings.HasPrefix(open, SourcesDir+"/") || path.Clean(open) != open {
+	if !strings.HasPrefix(open, SourcesDir+"/") || path.Clean(open) != open || strings.Count(open, "/") < 2 {
 		return false
 	}
 	if files[open] {
