@@ -35,6 +35,9 @@ type agent struct {
 	watching sync.Mutex
 	watch    *watch // nil: nobody watches
 	gate     sampler.Gate
+
+	late    latenessWatch
+	virtual bool // time goes by instructions
 }
 
 func newAgent() *agent {

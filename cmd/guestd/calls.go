@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -62,6 +63,7 @@ func (a *agent) handlers() map[string]channel.Handler {
 			return none{}, a.powerOff()
 		}),
 	}
+	maps.Copy(calls, a.latenessCalls())
 	for name, h := range calls {
 		calls[name] = survivor(h)
 	}

@@ -70,6 +70,7 @@ type runFlags struct {
 	machineFlags
 	seedFlags
 	futuresFlag
+	interruptionFlag
 	diffFlags
 	kernel, load, format, artifacts, expect string
 	with                                    []string
@@ -105,6 +106,7 @@ with C sources, a .c file or a built .ko; several are stacked in order.`,
 	f.machineFlags.register(cmd)
 	f.seedFlags.register(cmd)
 	f.futuresFlag.register(cmd)
+	f.interruptionFlag.register(cmd)
 	f.diffFlags.register(cmd)
 	cmd.Flags().StringVar(&f.kernel, "kernel", "6.1,6.12", "kernels: a version, an exact release, all, lts, host, a path; or a comma list")
 	cmd.Flags().StringVar(&f.load, "load", "", "loads, as name[=N],…, or none (default: by the patched object); there are "+strings.Join(load.Names(), ", "))
@@ -183,6 +185,7 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 	if err := f.seedFlags.check(cmd, &f.machineFlags); err != nil {
 		return err
 	}
+	f.interruptionFlag.settle(cmd, f.seeds)
 	in, err := f.open(args)
 	if err != nil {
 		return err
@@ -333,9 +336,14 @@ func (f *runFlags) plan(cmd *cobra.Command, c kernels.Candidate, in *input) run.
 		Kernel: c, Selector: f.kernel,
 		Patches: in.patches, With: in.with, Loads: in.loads,
 		Guest: f.start(), StallAfter: f.stallAfter,
-		Expected: check.Verdict(f.expect), Futures: in.futures,
-		Repro: again(cmd, c.Selector(), f.words(f.seed)...),
+		Expected: check.Verdict(f.expect), Futures: in.futures, Interruption: f.interruption,
+		Repro: f.again(cmd, c.Selector(), f.seed),
 	}
+}
+
+// again is the command line that does this run again, of a seed if it has one.
+func (f *runFlags) again(cmd *cobra.Command, selector string, seed int64) string {
+	return again(cmd, selector, slices.Concat(f.interruptionFlag.words(), f.seedFlags.words(seed))...)
 }
 
 // again is the command line that does the same on one kernel: the flags
@@ -345,7 +353,7 @@ func again(cmd *cobra.Command, selector string, more ...string) string {
 	words := append([]string{"switchyard", cmd.Name()}, cmd.Flags().Args()...)
 	cmd.Flags().Visit(func(flag *pflag.Flag) {
 		switch flag.Name {
-		case "kernel", "artifacts", "format", "vms", "deterministic", "seed", "seeds":
+		case "kernel", "artifacts", "format", "vms", "deterministic", "seed", "seeds", "interruption":
 			return
 		}
 		if flag.Value.String() == "true" && flag.NoOptDefVal == "true" { // -cold

@@ -48,6 +48,17 @@ type Plan struct {
 	BeforeRevertNS int64  `json:"before_revert_ns,omitempty"`
 	// StallAfterNS is when a transition counts as stalled.
 	StallAfterNS int64 `json:"stall_after_ns"`
+	// Lateness: it is measured how late who must run at once runs; nil: not.
+	Lateness *Lateness `json:"lateness,omitempty"`
+}
+
+// Lateness is how it is measured.
+type Lateness struct {
+	// Timer: With holds the module of the second witness.
+	Timer bool `json:"timer"`
+	// SettleNS is how long nothing else is done before the first patch, and
+	// again when all are applied.
+	SettleNS int64 `json:"settle_ns"`
 }
 
 // Module is a module's file.
