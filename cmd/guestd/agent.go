@@ -37,6 +37,9 @@ type agent struct {
 	watch    *watch // nil: nobody watches
 	gate     sampler.Gate
 	calls    *calls.Tracer
+
+	late    latenessWatch
+	virtual bool // time goes by instructions
 }
 
 func newAgent() *agent {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -72,6 +73,7 @@ func (a *agent) handlers() map[string]channel.Handler {
 			return none{}, a.powerOff()
 		}),
 	}
+	maps.Copy(all, a.latenessCalls())
 	for name, h := range all {
 		all[name] = survivor(h)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/switchyard-project/switchyard/harness/mailbox"
 	"github.com/switchyard-project/switchyard/harness/observe"
 	"github.com/switchyard-project/switchyard/harness/observe/calls"
+	"github.com/switchyard-project/switchyard/harness/observe/lateness"
 	"github.com/switchyard-project/switchyard/harness/observe/sampler"
 )
 
@@ -72,7 +73,7 @@ func (a *agent) carryOut(plan mailbox.Plan, out *results) error {
 	c.watch = w
 	c.tell(mailbox.Result{Began: &mailbox.Began{Seed: plan.Seed}})
 	for _, step := range []func() error{
-		c.insertWith, c.lookBefore, c.traceCalls, c.startLoads, c.applyAll, c.steady, c.revertAll, c.unloadAll, c.stopLoads, c.endCalls, c.fence,
+		c.insertWith, c.lookBefore, c.traceCalls, c.startLoads, c.beginLateness, c.applyAll, c.steady, c.revertAll, c.unloadAll, c.endLateness, c.stopLoads, c.endCalls, c.fence,
 	} {
 		if err = step(); err != nil {
 			break
@@ -181,6 +182,9 @@ func (c *conduct) probe(when string, from, to int) {
 
 func (c *conduct) applyAll() error {
 	pause(time.Duration(c.plan.BeforeApplyNS))
+	if err := c.lateWindow(lateness.Apply); err != nil {
+		return err
+	}
 	for i, p := range c.plan.Patches {
 		mark := c.watch.ring.Last()
 		err := c.insert(p.Module)
@@ -247,7 +251,11 @@ func (c *conduct) awaitEvent(mark uint64, patience time.Duration, right func(obs
 // steady lets the loads run against the patched code.
 func (c *conduct) steady() error {
 	if c.whole {
+		if err := c.lateWindow(lateness.Patched); err != nil {
+			return err
+		}
 		c.progress()
+		c.settle()
 	}
 	pause(time.Duration(c.plan.BeforeRevertNS))
 	return nil
@@ -255,6 +263,11 @@ func (c *conduct) steady() error {
 
 // revertAll disables what was applied, the last first; also one that stalled.
 func (c *conduct) revertAll() error {
+	if c.applied > 0 {
+		if err := c.lateWindow(lateness.Revert); err != nil {
+			return err
+		}
+	}
 	for i := c.applied - 1; i >= 0; i-- {
 		name := c.plan.Patches[i].Name
 		if _, there := number(channel.LivepatchFolder + "/" + name + "/enabled"); !there {
@@ -272,6 +285,9 @@ func (c *conduct) revertAll() error {
 		if !c.follow(i, mark, observe.Revert) {
 			return nil
 		}
+	}
+	if err := c.lateWindow(lateness.After); err != nil {
+		return err
 	}
 	c.probe(mailbox.After, 0, c.applied)
 	return nil

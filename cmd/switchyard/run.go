@@ -71,6 +71,7 @@ type runFlags struct {
 	seedFlags
 	futuresFlag
 	callsFlag
+	interruptionFlag
 	diffFlags
 	repeatFlags
 	bundleFlag
@@ -115,6 +116,7 @@ func (f *runFlags) register(cmd *cobra.Command) {
 	f.seedFlags.register(cmd)
 	f.futuresFlag.register(cmd)
 	f.callsFlag.register(cmd)
+	f.interruptionFlag.register(cmd)
 	f.diffFlags.register(cmd)
 	f.repeatFlags.register(cmd)
 	f.bundleFlag.register(cmd)
@@ -200,6 +202,7 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 	if err := f.repeatFlags.check(cmd, &f.seedFlags); err != nil {
 		return err
 	}
+	f.interruptionFlag.settle(cmd, f.seeds)
 	in, err := f.open(args)
 	if err != nil {
 		return err
@@ -290,7 +293,7 @@ func (f *runFlags) runAll(ctx context.Context, y *run.Yard, scr *screen, cmd *co
 	for _, c := range found {
 		p := f.plan(cmd, c, in)
 		p.Dir = p.DirFor(dir)
-		plans = append(plans, planned{p, func(seed int64) string { return again(cmd, c.Selector(), f.words(seed)...) }})
+		plans = append(plans, planned{p, func(seed int64) string { return f.again(cmd, c.Selector(), seed) }})
 	}
 	return f.runPlans(ctx, y, scr, dir, plans)
 }
@@ -317,9 +320,14 @@ func (f *runFlags) plan(cmd *cobra.Command, c kernels.Candidate, in *input) run.
 		Kernel: c, Selector: f.kernel,
 		Patches: in.patches, With: in.with, Loads: in.loads,
 		Guest: f.start(), StallAfter: f.stallAfter,
-		Expected: check.Verdict(f.expect), Futures: in.futures, Calls: f.calls, Bundle: bundle.Mode(f.bundle),
-		Repro: again(cmd, c.Selector(), f.words(f.seed)...),
+		Expected: check.Verdict(f.expect), Futures: in.futures, Interruption: f.interruption, Calls: f.calls, Bundle: bundle.Mode(f.bundle),
+		Repro: f.again(cmd, c.Selector(), f.seed),
 	}
+}
+
+// again is the command line that does this run again, of a seed if it has one.
+func (f *runFlags) again(cmd *cobra.Command, selector string, seed int64) string {
+	return again(cmd, selector, slices.Concat(f.interruptionFlag.words(), f.seedFlags.words(seed))...)
 }
 
 // again is the command line that does the same on one kernel: the flags
@@ -329,7 +337,7 @@ func again(cmd *cobra.Command, selector string, more ...string) string {
 	words := append([]string{"switchyard", cmd.Name()}, cmd.Flags().Args()...)
 	cmd.Flags().Visit(func(flag *pflag.Flag) {
 		switch flag.Name {
-		case "kernel", "artifacts", "format", "vms", "bundle", "deterministic", "seed", "seeds", "repeat", "until":
+		case "kernel", "artifacts", "format", "vms", "bundle", "deterministic", "seed", "seeds", "repeat", "until", "interruption":
 			return
 		}
 		if flag.Value.String() == "true" && flag.NoOptDefVal == "true" { // -cold

@@ -51,6 +51,17 @@ type Plan struct {
 	StallAfterNS int64 `json:"stall_after_ns"`
 	// Calls has the calls of the patched functions seen.
 	Calls bool `json:"calls,omitempty"`
+	// Lateness: it is measured how late who must run at once runs; nil: not.
+	Lateness *Lateness `json:"lateness,omitempty"`
+}
+
+// Lateness is how it is measured.
+type Lateness struct {
+	// Timer: With holds the module of the second witness.
+	Timer bool `json:"timer"`
+	// SettleNS is how long nothing else is done before the first patch, and
+	// again when all are applied.
+	SettleNS int64 `json:"settle_ns"`
 }
 
 // Module is a module's file.

@@ -224,6 +224,8 @@ func whole(e *observe.Event) bool {
 		return e.Calls != nil
 	case observe.KindCall:
 		return e.Call != nil
+	case observe.KindLateness:
+		return e.Lateness != nil
 	}
 	return false
 }
@@ -237,7 +239,7 @@ func parse(line []byte) (e Entry, err error) {
 		return e, fmt.Errorf("not an event of a guest: %.40q", e.Kind)
 	case e.Clock != observe.Guest || e.T < 0:
 		return e, fmt.Errorf("a guest has one clock, from 0: %.40q, %d", e.Clock, e.T)
-	case e.Offset != nil || e.Death != nil:
+	case e.Offset != nil || e.Death != nil || e.Taken != nil:
 		return e, errors.New("what only a host knows")
 	}
 	if e.Kind == KindResult {

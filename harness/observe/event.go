@@ -38,6 +38,8 @@ const (
 	KindWatch      = "watch"      // a watcher is up, Watch
 	KindCost       = "cost"       // what watching cost, Cost
 	KindLost       = "lost"       // events were lost, Lost
+	KindLateness   = "lateness"   // how late a witness ran, Lateness
+	KindTaken      = "taken"      // what the host took from a virtual CPU, Taken
 	KindOffset     = "offset"     // both clocks at one moment, Offset
 	KindQMP        = "qmp"        // an event from QEMU, Raw as it came
 	KindDeath      = "death"      // the machine ended, Death
@@ -65,6 +67,8 @@ type Event struct {
 	Watch      *Watch          `json:"watch,omitempty"`
 	Cost       *Cost           `json:"cost,omitempty"`
 	Lost       *Lost           `json:"lost,omitempty"`
+	Lateness   *Lateness       `json:"lateness,omitempty"`
+	Taken      *Taken          `json:"taken,omitempty"`
 	Offset     *Offset         `json:"offset,omitempty"`
 	Death      *Death          `json:"death,omitempty"`
 	Tracing    *Tracing        `json:"tracing,omitempty"`

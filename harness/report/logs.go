@@ -257,6 +257,9 @@ func (h *history) report(own observe.Timeline) Run {
 		r.Reason += silentReason(r.Blockers)
 	}
 	h.fillLog()
+	var of []string
+	r.Interruption, of = InterruptionOf(h.timeline, r.Accel, r.Deterministic != nil)
+	r.Warnings = append(r.Warnings, of...)
 	return *r
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/switchyard-project/switchyard/harness/check"
@@ -79,8 +80,12 @@ func (x *execution) rehearse(ctx context.Context, seed int64, start func(context
 
 // mailboxPlan is the plan in the guest's terms.
 func (x *execution) mailboxPlan(seed int64) (*mailbox.Plan, error) {
-	plan := &mailbox.Plan{Seed: seed, StallAfterNS: int64(x.StallAfter), Calls: x.Calls}
-	for _, m := range x.with {
+	plan := &mailbox.Plan{Seed: seed, StallAfterNS: int64(x.StallAfter), Calls: x.Calls, Lateness: x.planLateness()}
+	with := x.with
+	if x.timer != nil {
+		with = append(slices.Clone(with), x.timer)
+	}
+	for _, m := range with {
 		content, err := os.ReadFile(m.Path)
 		if err != nil {
 			return nil, err

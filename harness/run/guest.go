@@ -70,14 +70,16 @@ type Guest struct {
 	// Origin is what the guest started from.
 	Origin Origin
 
-	config  vm.Config
-	rec     *recorder
-	release func()
-	stop    context.CancelFunc // of the watch
-	done    sync.WaitGroup
-	died    chan struct{} // closed when the machine's end is on the timeline
-	once    sync.Once
-	closed  error
+	config vm.Config
+	rec    *recorder
+
+	measuring *measuring // how late who must run at once runs; nil: not
+	release   func()
+	stop      context.CancelFunc // of the watch
+	done      sync.WaitGroup
+	died      chan struct{} // closed when the machine's end is on the timeline
+	once      sync.Once
+	closed    error
 }
 
 // Boot gives a guest whose agent answers: a fork of the golden snapshot of its
@@ -346,6 +348,9 @@ func (g *Guest) close(ctx context.Context) error {
 	}
 	if g.stop != nil {
 		g.stop()
+	}
+	if g.measuring != nil {
+		g.measuring.stop()
 	}
 	if g.Client != nil {
 		g.Client.Close()
