@@ -66,7 +66,7 @@ type Evidence struct {
 	// function whose time was over. From a history that is not whole there are
 	// none.
 	LateCalls []string
-	Leaks                   []string // what stayed after the revert
+	Leaks     []string // what stayed after the revert
 }
 
 // Judge gives the verdict and its reason in a sentence.
