@@ -48,6 +48,9 @@ type options struct {
 	loads   []load.Spec
 	allowed []*regexp.Regexp
 	before  before
+
+	calls       bool // of patched functions, to be seen
+	callsBuffer int  // KiB; 0: the usual
 }
 
 // Option changes how Boot boots.

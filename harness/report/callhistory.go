@@ -238,9 +238,9 @@ func (h *callHistory) applied(f traced) bool {
 	return slices.ContainsFunc(h.windows, func(w window) bool { return h.version(&w, f) != observe.Original })
 }
 
-// late says, in a sentence for each function, which calls ran a version whose
+// Wrong says, in a sentence for each function, which calls ran a version whose
 // time was over; none if nothing is to be concluded.
-func (c *Calls) late() (sentences []string) {
+func (c *Calls) Wrong() (sentences []string) {
 	if c == nil || c.Void != "" {
 		return nil
 	}

@@ -226,7 +226,7 @@ func (h *history) report(own observe.Timeline) Run {
 	log := h.kernelLog()
 	h.evidence.Reports = check.Reports(log)
 	r.Calls = CallsOf(h.timeline)
-	h.evidence.LateCalls = r.Calls.late()
+	h.evidence.LateCalls = r.Calls.Wrong()
 	r.Warnings = slices.Concat(h.lost(), r.Calls.warnings(), h.warnings)
 	if r.Observer = observerOf(h.timeline); r.Observer.warning() != "" {
 		r.Warnings = append(r.Warnings, r.Observer.warning())

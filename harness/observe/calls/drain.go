@@ -171,7 +171,12 @@ func (t *Tracer) flush() {
 		_ = unix.ClockNanosleep(unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, &at, nil)
 	}
 	t.drain(limit)
-	t.pairs.settle(now(), t.tasks.asleep)
+	// What is not decided yet comes with a later record, or with time.
+	for t.pairs.settle(now(), t.tasks.asleep); t.pairs.undecided(limit); t.pairs.settle(now(), t.tasks.asleep) {
+		rest := unix.NsecToTimespec(int64(drainEvery))
+		_ = unix.ClockNanosleep(unix.CLOCK_MONOTONIC, 0, &rest, nil)
+		t.drain(now() - holdBack)
+	}
 	if all := t.instance.overrun() - t.overrun; all > t.lost {
 		t.lose(all - t.lost) // what no page says is missing before it
 	}

@@ -143,6 +143,17 @@ func (p *pairing) settle(now int64, asleep func(tid int) bool) {
 	}
 }
 
+// undecided says whether something that was entered before limit may still
+// turn out either way. It does within hopeless.
+func (p *pairing) undecided(limit int64) bool {
+	for _, w := range p.pending {
+		if w.t <= limit {
+			return true
+		}
+	}
+	return false
+}
+
 // In ns of the guest's clock.
 const (
 	hopeless = 1e9
