@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +16,8 @@ import (
 
 	"github.com/switchyard-project/switchyard/harness/check"
 	"github.com/switchyard-project/switchyard/harness/load"
+	"github.com/switchyard-project/switchyard/harness/patch"
+	"github.com/switchyard-project/switchyard/harness/report/bundle"
 	"github.com/switchyard-project/switchyard/harness/run"
 	"github.com/switchyard-project/switchyard/harness/vm"
 	"github.com/switchyard-project/switchyard/kernels"
@@ -40,6 +43,7 @@ type VM struct {
 	ctx     context.Context
 	options options
 	loads   []startedLoad
+	before  []*patch.Module // that a fork had already
 	dead    bool // its end was expected and told
 }
 
@@ -139,6 +143,7 @@ func first(t testing.TB) bool {
 // finish powers the guest off and holds the test to what the guest says.
 func (v *VM) finish(t testing.TB) {
 	t.Helper()
+	loads := slices.Clone(v.loads)
 	v.stopLoads(t)
 	ctx, cancel := cleanupContext()
 	defer cancel()
@@ -160,8 +165,32 @@ func (v *VM) finish(t testing.TB) {
 		// -kernel selects the subtest; a release can hold what -run takes for
 		// an operator.
 		top, _, _ := strings.Cut(t.Name(), "/")
-		t.Logf("evidence: %s\nagain: go test -run '^%s$' -kernel %s", v.Dir, top, v.Kit.Release)
+		again := fmt.Sprintf("go test -run '^%s$' -kernel %s", top, v.Kit.Release)
+		t.Logf("evidence: %s\nagain: %s", v.Dir, again)
+		v.bundle(t, again, loads)
 	}
+}
+
+// modules are those that were loaded into the guest, in order.
+func (v *VM) modules() []*patch.Module { return slices.Concat(v.before, v.Inserted()) }
+
+// bundle writes what there is of a guest whose test failed into one file: for
+// whoever has no access to this machine.
+func (v *VM) bundle(t testing.TB, again string, running []startedLoad) {
+	t.Helper()
+	var loads []load.Spec
+	for _, l := range running {
+		loads = append(loads, l.spec)
+	}
+	file, err := v.yard.BundleCase(run.CaseGuest{
+		Guest: v.Guest, Config: v.options.config, Case: bundle.Case{Name: t.Name(), Again: again},
+		Modules: v.modules(), Loads: loads,
+	})
+	if err != nil {
+		t.Logf("no bundle could be written: %v", err)
+		return
+	}
+	t.Logf("bundle: %s", file)
 }
 
 // cleanupContext is for what is left to do when the test's own is over.
