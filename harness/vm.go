@@ -17,7 +17,6 @@ import (
 	"github.com/switchyard-project/switchyard/harness/check"
 	"github.com/switchyard-project/switchyard/harness/load"
 	"github.com/switchyard-project/switchyard/harness/patch"
-	"github.com/switchyard-project/switchyard/harness/report/bundle"
 	"github.com/switchyard-project/switchyard/harness/run"
 	"github.com/switchyard-project/switchyard/harness/vm"
 	"github.com/switchyard-project/switchyard/kernels"
@@ -44,7 +43,7 @@ type VM struct {
 	options options
 	loads   []startedLoad
 	before  []*patch.Module // that a fork had already
-	dead    bool // its end was expected and told
+	dead    bool            // its end was expected and told
 }
 
 type options struct {
@@ -169,28 +168,6 @@ func (v *VM) finish(t testing.TB) {
 		t.Logf("evidence: %s\nagain: %s", v.Dir, again)
 		v.bundle(t, again, loads)
 	}
-}
-
-// modules are those that were loaded into the guest, in order.
-func (v *VM) modules() []*patch.Module { return slices.Concat(v.before, v.Inserted()) }
-
-// bundle writes what there is of a guest whose test failed into one file: for
-// whoever has no access to this machine.
-func (v *VM) bundle(t testing.TB, again string, running []startedLoad) {
-	t.Helper()
-	var loads []load.Spec
-	for _, l := range running {
-		loads = append(loads, l.spec)
-	}
-	file, err := v.yard.BundleCase(run.CaseGuest{
-		Guest: v.Guest, Config: v.options.config, Case: bundle.Case{Name: t.Name(), Again: again},
-		Modules: v.modules(), Loads: loads,
-	})
-	if err != nil {
-		t.Logf("no bundle could be written: %v", err)
-		return
-	}
-	t.Logf("bundle: %s", file)
 }
 
 // cleanupContext is for what is left to do when the test's own is over.
