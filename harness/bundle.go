@@ -33,4 +33,3 @@ func (v *VM) bundle(t testing.TB, again string, running []startedLoad) {
 	}
 	t.Logf("bundle: %s", file)
 }
-
