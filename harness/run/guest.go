@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/switchyard-project/switchyard/harness/channel"
 	"github.com/switchyard-project/switchyard/harness/observe"
+	"github.com/switchyard-project/switchyard/harness/patch"
 	"github.com/switchyard-project/switchyard/harness/vm"
 	"github.com/switchyard-project/switchyard/images"
 	"github.com/switchyard-project/switchyard/kernels"
@@ -80,6 +82,9 @@ type Guest struct {
 	died      chan struct{} // closed when the machine's end is on the timeline
 	once      sync.Once
 	closed    error
+
+	insertedMu sync.Mutex
+	inserted   []*patch.Module // see Inserted
 }
 
 // Boot gives a guest whose agent answers: a fork of the golden snapshot of its
@@ -112,6 +117,7 @@ func (y *Yard) Boot(ctx context.Context, cfg GuestConfig) (*Guest, error) {
 		return nil, err
 	}
 	g.release = release
+	g.inserted = slices.Concat(cfg.Layer.With, cfg.Layer.Live)
 	return g, nil
 }
 

@@ -59,6 +59,9 @@ func (g *Guest) Insert(ctx context.Context, m *patch.Module, params string) erro
 	if err := g.Client.Put(ctx, inside, 0o644, f, info.Size()); err != nil {
 		return g.orDeath(err)
 	}
+	g.insertedMu.Lock()
+	g.inserted = append(g.inserted, m) // also one that the kernel will not have
+	g.insertedMu.Unlock()
 	mark := g.rec.mark()
 	g.rec.action("load", m.Name, "begin", nil)
 	err = g.Client.Load(ctx, inside, params)
