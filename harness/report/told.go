@@ -21,18 +21,22 @@ func interrupted(i *Interruption) string {
 	if i == nil {
 		return "-"
 	}
-	var with, without int64
-	for _, w := range []*Window{i.Apply, i.Patched, i.Revert} {
-		if w != nil {
-			with = max(with, w.MaxNS)
+	with, without := longest(i.Apply, i.Patched, i.Revert), longest(i.Baseline, i.After)
+	return with + ", " + without + " without"
+}
+
+// longest is the longest of some windows; "-" where none has any.
+func longest(windows ...*Window) string {
+	most, any := int64(0), false
+	for _, w := range windows {
+		if w != nil && w.Count > 0 {
+			most, any = max(most, w.MaxNS), true
 		}
 	}
-	for _, w := range []*Window{i.Baseline, i.After} {
-		if w != nil {
-			without = max(without, w.MaxNS)
-		}
+	if !any {
+		return "-"
 	}
-	return precise(with) + ", " + precise(without) + " without"
+	return precise(most)
 }
 
 // writeInterruption writes the longest and, in brackets, what 99 of 100 were
