@@ -88,26 +88,22 @@ func TestFloodedConsole(t *testing.T) {
 			t.Logf("%s: its core cannot be told to print", k.Release)
 			return
 		}
-		const many = 60
-		vm := harness.Boot(t, k, harness.Commands())
-		vm.Insert(t, holdModule)
-		for range many {
-			vm.Start(t, "/bbin/cat", knobs+"uninterruptible")
-		}
+		const many = 90
+		vm := harness.Boot(t, k, harness.With(holdModule), harness.Load(fmt.Sprintf("proc-readers:%suninterruptible=%d", knobs, many)))
 		vm.Eventually(t, knobs+"parked", func(n string) bool { return n == fmt.Sprint(many) })
 		vm.WriteFile(t, "/proc/sys/kernel/printk", "8")
 		vm.WriteFile(t, "/proc/dynamic_debug/control", "func klp_try_switch_task +p")
 
 		p := vm.Apply(t, "testdata/hold", harness.WithoutTarget(), harness.StallAfter(8*time.Second))
-		p.Expect(t, check.Stalled(check.Named("cat"), check.AsleepOn("hold_park"), check.Diagnosed("uninterruptible")))
-		cats := 0
+		p.Expect(t, check.Stalled(check.Kind(check.UserTask), check.AsleepOn("hold_park"), check.Diagnosed("uninterruptible")))
+		named := 0
 		for _, b := range p.Outcome.Blockers {
 			require.NotContains(t, b.Witnesses, observe.ByCore, "the core was asked although it prints onto the console")
-			if b.Comm == "cat" {
-				cats++
+			if b.Function == "hold_park" {
+				named++
 			}
 		}
-		require.Equal(t, many, cats, "all of them are named")
+		require.Equal(t, many, named, "all of them are named")
 
 		vm.WriteFile(t, knobs+"release", "1")
 		p.Follow(t, 40*time.Second).Expect(t, check.Complete)
@@ -128,6 +124,7 @@ func TestFloodedConsole(t *testing.T) {
 func TestTenThousandTasks(t *testing.T) {
 	harness.EachKernel(t, func(t *testing.T, k *kernels.Kit) {
 		vm := harness.Boot(t, k, harness.Commands(), harness.Memory(1024))
+		vm.WriteFile(t, "/proc/sys/kernel/threads-max", "20000") // by its memory it would be 8,000
 		vm.Insert(t, "testdata/crowd")
 		held := park(t, vm, "uninterruptible")
 
@@ -137,13 +134,17 @@ func TestTenThousandTasks(t *testing.T) {
 		last := samples[len(samples)-1].Sample
 		require.Greater(t, last.Total, 10_000, "tasks that are watched")
 		require.Less(t, last.Left, 10, "tasks left")
-		var cost observe.Cost
+		// By medians: what the host takes from an emulated guest in the middle of a
+		// look is not the watcher's.
+		var shares []float64
 		for _, e := range vm.Timeline() {
-			if c := e.Cost; c != nil && e.T > p.Phase(t).Start {
-				cost.WallNS, cost.CPUNS = cost.WallNS+c.WallNS, cost.CPUNS+c.CPUNS+c.ScanNS+c.ExamineNS
+			if c := e.Cost; c != nil && c.TypicalNS > 0 {
+				shares = append(shares, float64(c.TypicalNS*int64(c.Looks)+c.ScanNS)/float64(c.WallNS))
 			}
 		}
-		share := float64(cost.CPUNS) / float64(cost.WallNS)
+		require.NotEmpty(t, shares)
+		slices.Sort(shares)
+		share := shares[len(shares)/2]
 		t.Logf("%s: watching %d tasks took %.1f %% of a guest CPU", k.Release, last.Total, 100*share)
 		require.Less(t, share, 0.2, "of a guest CPU")
 

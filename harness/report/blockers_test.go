@@ -136,3 +136,23 @@ func TestObserverIsShown(t *testing.T) {
 	require.NoError(t, err)
 	require.Nil(t, r.Observer, "nobody watched")
 }
+
+// TestFloodedLog: a line of the core for each task in each round pushes nothing
+// out of the report's kernel log that somebody else said.
+func TestFloodedLog(t *testing.T) {
+	said := func(at int64, level int, text string) observe.Event {
+		return observe.Event{Clock: observe.Guest, T: at, Kind: observe.KindKernelLog, KernelLog: &observe.KernelLog{Level: level, Text: text}}
+	}
+	timeline := stall(said(4e9, 4, "first"))
+	for i := range int64(5000) {
+		timeline = append(timeline, said(5e9+i, 7, "livepatch: klp_try_switch_task: cat:97 is sleeping on function hold"))
+	}
+	timeline = append(timeline, said(6e9, 4, "last"))
+	r, err := report.FromLogs(written(t, []observe.Event{facts(t, `{"expected":"complete"}`)}, timeline))
+	require.NoError(t, err)
+	require.Len(t, r.KernelLog, 2000)
+	require.Equal(t, 3002, r.KernelLogOmitted)
+	require.Equal(t, "first", r.KernelLog[0].Text)
+	require.Equal(t, "last", r.KernelLog[1999].Text)
+	require.Empty(t, r.LogReports)
+}
