@@ -52,8 +52,8 @@ func TestCallsInEveryContext(t *testing.T) {
 		for _, c := range f.Callers {
 			callers[c.Function] = c.N
 		}
-		require.EqualValues(t, 8, callers["from_tasklet [switchyard_contexts]"], "%v", callers)
-		require.EqualValues(t, 8, callers["from_hardirq [switchyard_contexts]"], "%v", callers)
+		require.EqualValues(t, 8, callers["touch_from_tasklet [switchyard_contexts]"], "%v", callers)
+		require.EqualValues(t, 8, callers["touch_from_hardirq [switchyard_contexts]"], "%v", callers)
 		require.EqualValues(t, 0, seen.Lost)
 		require.Empty(t, seen.Void)
 		p.Unload(t)
