@@ -45,7 +45,7 @@ func TestCallsInEveryContext(t *testing.T) {
 		require.Equal(t, inEach(8), f.Contexts)
 		require.EqualValues(t, 18, f.Old)
 		require.EqualValues(t, 30, f.New)
-		require.Equal(t, map[string]uint64{"contexts_patch": 30}, f.Versions)
+		require.Equal(t, map[string]uint64{"contexts": 30}, f.Versions)
 		require.EqualValues(t, 0, f.AfterCompletion, "%+v", seen.Late)
 		require.Less(t, f.FirstNewNS, f.LastOldNS)
 		callers := map[string]uint64{}
