@@ -45,15 +45,15 @@ func TestCallsInEveryContext(t *testing.T) {
 		require.Equal(t, inEach(8), f.Contexts)
 		require.EqualValues(t, 18, f.Old)
 		require.EqualValues(t, 30, f.New)
-		require.Equal(t, map[string]uint64{"contexts_patch": 30}, f.Versions)
+		require.Equal(t, map[string]uint64{"contexts": 30}, f.Versions)
 		require.EqualValues(t, 0, f.AfterCompletion, "%+v", seen.Late)
 		require.Less(t, f.FirstNewNS, f.LastOldNS)
 		callers := map[string]uint64{}
 		for _, c := range f.Callers {
 			callers[c.Function] = c.N
 		}
-		require.EqualValues(t, 8, callers["from_tasklet [switchyard_contexts]"], "%v", callers)
-		require.EqualValues(t, 8, callers["from_hardirq [switchyard_contexts]"], "%v", callers)
+		require.EqualValues(t, 8, callers["touch_from_tasklet [switchyard_contexts]"], "%v", callers)
+		require.EqualValues(t, 8, callers["touch_from_hardirq [switchyard_contexts]"], "%v", callers)
 		require.EqualValues(t, 0, seen.Lost)
 		require.Empty(t, seen.Void)
 		p.Unload(t)

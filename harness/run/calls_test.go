@@ -22,7 +22,7 @@ func TestLateCallsAreIneffective(t *testing.T) {
 	for _, version := range versions {
 		t.Run(version, func(t *testing.T) {
 			y := testYard(t)
-			p := testPlan(t, y, version, "stack_one", "proc-readers=2")
+			p := testPlan(t, y, version, "stack_one", "")
 			src, err := patch.Open(filepath.Join("../../cases/testdata", "undone"))
 			require.NoError(t, err)
 			p.Patches = append(p.Patches, src)

@@ -35,7 +35,7 @@ static DECLARE_DELAYED_WORK(undoing, undo);
 
 static void post_patch(struct klp_object *obj)
 {
-	schedule_delayed_work(&undoing, msecs_to_jiffies(200));
+	schedule_delayed_work(&undoing, msecs_to_jiffies(4));
 }
 
 static void pre_unpatch(struct klp_object *obj)

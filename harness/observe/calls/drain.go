@@ -110,6 +110,7 @@ func (t *Tracer) drain(limit int64) {
 	spent := threadTime() - began
 	t.counts.cpu += spent
 	t.spent.cpu += spent
+	t.spent.records += int64(n)
 }
 
 func (t *Tracer) take(r record) {
@@ -203,17 +204,27 @@ func (t *Tracer) End() {
 }
 
 // spending is what the drains cost since the last look at it.
-type spending struct{ since, cpu int64 }
+type spending struct{ since, cpu, records int64 }
 
-// mostShare is how much of one CPU the drains may take: 1 of mostShare.
-const mostShare = 10
+// tooMuch says whether that is too much: more than a tenth of a CPU, which a
+// host that gives an emulated CPU little time makes of few records, too; and
+// more records than a tenth of an emulated CPU reads.
+func (s spending) tooMuch(n int64) bool {
+	took := n - s.since
+	return took > 0 && s.cpu*mostShare > took && s.records*int64(time.Second) > mostRecords*took
+}
+
+const (
+	mostShare   = 10
+	mostRecords = 5000 // a second
+)
 
 // economise gives a function up whose calls are too many: to see them would
 // slow the guest, and fill its buffers until others are lost.
 func (t *Tracer) economise(n int64) {
-	took, cpu := n-t.spent.since, t.spent.cpu
+	spent := t.spent
 	t.spent = spending{since: n}
-	if took <= 0 || cpu*mostShare < took {
+	if !spent.tooMuch(n) {
 		return
 	}
 	i := t.counts.last
@@ -222,7 +233,7 @@ func (t *Tracer) economise(n int64) {
 	}
 	f := &t.functions[i]
 	f.told = true
-	f.unseen = fmt.Sprintf("it is called too often to be traced: to read its calls took %d %% of a CPU; they are counted up to here", cpu*100/took)
+	f.unseen = fmt.Sprintf("it is called too often to be traced: to read its calls took %d %% of a CPU; they are counted up to here", spent.cpu*100/(n-spent.since))
 	var words []string
 	for _, w := range f.filter {
 		words = append(words, "!"+w)

@@ -28,12 +28,14 @@ static DEFINE_MUTEX(busy);
 static struct dentry *dir;
 static struct task_struct *storm;
 
-static noinline int contexts_touch(int where)
+int contexts_touch(int where); /* not static: it keeps its name and arguments */
+
+noinline __noclone int contexts_touch(int where)
 {
 	return atomic_inc_return(&calls) + where;
 }
 
-static int from_kthread(void *n)
+static int touch_from_kthread(void *n)
 {
 	long i;
 
@@ -49,28 +51,28 @@ static int from_kthread(void *n)
 	return 0;
 }
 
-static void from_kworker(struct work_struct *work)
+static void touch_from_kworker(struct work_struct *work)
 {
 	contexts_touch(2);
 	complete(&done);
 }
-static DECLARE_WORK(work, from_kworker);
+static DECLARE_WORK(work, touch_from_kworker);
 
-static void from_softirq(struct timer_list *t)
+static void touch_from_softirq(struct timer_list *t)
 {
 	contexts_touch(3);
 	complete(&done);
 }
-static DEFINE_TIMER(timer, from_softirq);
+static DEFINE_TIMER(timer, touch_from_softirq);
 
-static void from_tasklet(struct tasklet_struct *t)
+static void touch_from_tasklet(struct tasklet_struct *t)
 {
 	contexts_touch(4);
 	complete(&done);
 }
-static DECLARE_TASKLET(tasklet, from_tasklet);
+static DECLARE_TASKLET(tasklet, touch_from_tasklet);
 
-static enum hrtimer_restart from_hardirq(struct hrtimer *t)
+static enum hrtimer_restart touch_from_hardirq(struct hrtimer *t)
 {
 	contexts_touch(5);
 	complete(&done);
@@ -84,7 +86,7 @@ static int each_set(void *data, u64 n)
 	u64 i;
 
 	mutex_lock(&busy);
-	task = kthread_run(from_kthread, (void *)(long)n, "contexts");
+	task = kthread_run(touch_from_kthread, (void *)(long)n, "contexts");
 	if (IS_ERR(task)) {
 		mutex_unlock(&busy);
 		return PTR_ERR(task);
@@ -115,7 +117,7 @@ static int burst_set(void *data, u64 n)
 }
 DEFINE_DEBUGFS_ATTRIBUTE(burst_fops, NULL, burst_set, "%llu\n");
 
-static int from_storm(void *data)
+static int touch_from_storm(void *data)
 {
 	int i;
 
@@ -133,7 +135,7 @@ static int storm_set(void *data, u64 on)
 
 	mutex_lock(&busy);
 	if (on && !storm) {
-		storm = kthread_run(from_storm, NULL, "storm");
+		storm = kthread_run(touch_from_storm, NULL, "storm");
 		if (IS_ERR(storm)) {
 			err = PTR_ERR(storm);
 			storm = NULL;
@@ -158,10 +160,10 @@ static int __init contexts_init(void)
 {
 	init_completion(&done);
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
-	hrtimer_setup(&hrtimer, from_hardirq, CLOCK_MONOTONIC, HRTIMER_MODE_REL_HARD);
+	hrtimer_setup(&hrtimer, touch_from_hardirq, CLOCK_MONOTONIC, HRTIMER_MODE_REL_HARD);
 #else
 	hrtimer_init(&hrtimer, CLOCK_MONOTONIC, HRTIMER_MODE_REL_HARD);
-	hrtimer.function = from_hardirq;
+	hrtimer.function = touch_from_hardirq;
 #endif
 	dir = debugfs_create_dir("switchyard_contexts", NULL);
 	debugfs_create_file_unsafe("each", 0200, dir, NULL, &each_fops);
