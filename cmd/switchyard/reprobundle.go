@@ -114,6 +114,9 @@ func (f *reproFlags) again(ctx context.Context, cmd *cobra.Command, y *run.Yard,
 			same++
 			word = "the same"
 		}
+		if once.ToTheByte {
+			word += " to the byte"
+		}
 		fmt.Fprintf(cmd.OutOrStdout(), "%d of %d: %s: %s\n", i+1, f.repeat, word, run.Printable(once.Answer.String()))
 		if !once.Same && once.Run.Reason != "" {
 			fmt.Fprintf(cmd.OutOrStdout(), "  %s\n", run.Printable(once.Run.Reason))

@@ -117,26 +117,11 @@ func (b *bundling) kernel(kit *kernels.Kit, c kernels.Candidate, known *bundle.K
 	if k.Provider == "" {
 		k.Provider, _, _ = strings.Cut(kit.Source, ":")
 	}
-	var err error
-	if k.Image, err = sumOf(kit.BootImage()); err != nil {
-		return err
-	}
-	if kit.ConfigFile != "" {
-		if k.Config, err = sumOf(kit.ConfigFile); err != nil {
-			return err
-		}
-	}
-	needed, err := images.Spec{Kit: kit}.BootModules()
+	same, needed, err := b.yard.kernelSums(kit)
 	if err != nil {
 		return err
 	}
-	for _, file := range needed {
-		sum, err := sumOf(file)
-		if err != nil {
-			return err
-		}
-		k.Needed = append(k.Needed, sum)
-	}
+	k.Image, k.Config, k.Needed = same.Image, same.Config, same.Needed
 	if known != nil {
 		k.Version, k.Source, k.Flavour, k.Provider, k.Selector, k.Checksum = known.Version, known.Source, known.Flavour, known.Provider, known.Selector, known.Checksum
 	}
@@ -166,9 +151,50 @@ func (b *bundling) kernel(kit *kernels.Kit, c kernels.Candidate, known *bundle.K
 	return nil
 }
 
+// kernelSums are the sums of kit's files, and which files a guest needs. A
+// search over seeds leaves bundles by the hundred, all of one kernel.
+func (y *Yard) kernelSums(kit *kernels.Kit) (k bundle.Kernel, needed []string, err error) {
+	if needed, err = (images.Spec{Kit: kit}).BootModules(); err != nil {
+		return k, nil, err
+	}
+	if known, ok := y.bundled.Load(kit.BootImage()); ok {
+		return known.(bundle.Kernel), needed, nil
+	}
+	if k.Image, err = sumOf(kit.BootImage()); err != nil {
+		return k, nil, err
+	}
+	if kit.ConfigFile != "" {
+		if k.Config, err = sumOf(kit.ConfigFile); err != nil {
+			return k, nil, err
+		}
+	}
+	for _, file := range needed {
+		sum, err := sumOf(file)
+		if err != nil {
+			return k, nil, err
+		}
+		k.Needed = append(k.Needed, sum)
+	}
+	y.bundled.Store(kit.BootImage(), k)
+	return k, needed, nil
+}
+
+// imageSums is an image with its sums; it was built for the run.
+func (y *Yard) imageSums(spec images.Spec) (*images.Image, error) {
+	key := fmt.Sprintf("image %s %t", spec.Kit.BootImage(), spec.Commands)
+	if known, ok := y.bundled.Load(key); ok && len(spec.Files) == 0 {
+		return known.(*images.Image), nil
+	}
+	image, err := spec.Build(context.Background(), y.Store)
+	if err == nil && len(spec.Files) == 0 {
+		y.bundled.Store(key, image)
+	}
+	return image, err
+}
+
 // image describes the initramfs.
 func (b *bundling) image(spec images.Spec) error {
-	image, err := spec.Build(context.Background(), b.yard.Store)
+	image, err := b.yard.imageSums(spec)
 	if err != nil {
 		return err
 	}

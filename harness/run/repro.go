@@ -33,7 +33,7 @@ type Rehearsal struct {
 	Plan
 	// Notes say, a sentence each, what is another than it was.
 	Notes []string
-	seed  *int64
+	seed  *bundle.Deterministic
 	want  bundle.Answer
 }
 
@@ -47,7 +47,7 @@ func (y *Yard) Rehearsal(ctx context.Context, r Repro) (*Rehearsal, error) {
 		return nil, &bundle.Error{Path: r.Bundle.Path, Err: fmt.Errorf("it is of a Go test, whose steps are not in it; the test again: %s", Printable(m.Case.Again))}
 	}
 	out := &Rehearsal{want: m.Answer}
-	c, err := y.bundled(ctx, r)
+	c, err := y.kernelOf(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func (y *Yard) Rehearsal(ctx context.Context, r Repro) (*Rehearsal, error) {
 		out.Identity = &m.Kernel
 	}
 	if d := m.Deterministic; d != nil {
-		out.seed = &d.Seed
+		out.seed = d
 	}
 	if out.Patches, err = r.sources(m.Patches); err != nil {
 		return nil, err
@@ -98,10 +98,10 @@ func (out *Rehearsal) compareKernel(m *bundle.Manifest, kit *kernels.Kit, other 
 	}
 }
 
-// bundled finds the kernel: in the bundle itself, where the user says, or where
+// kernelOf finds the kernel: in the bundle itself, where the user says, or where
 // the bundle's maker had it from. A path that a stranger wrote is no place to
 // look at.
-func (y *Yard) bundled(ctx context.Context, r Repro) (kernels.Candidate, error) {
+func (y *Yard) kernelOf(ctx context.Context, r Repro) (kernels.Candidate, error) {
 	m := &r.Bundle.Manifest
 	switch {
 	case r.Kernel != "":
@@ -223,6 +223,8 @@ type Once struct {
 	Run    report.Run
 	Answer bundle.Answer
 	Same   bool
+	// ToTheByte: a run by virtual time had the same timeline.
+	ToTheByte bool
 }
 
 // Again does it once more; what it leaves goes to dir.
@@ -232,7 +234,7 @@ func (y *Yard) Again(ctx context.Context, re *Rehearsal, dir string) (Once, erro
 	var r report.Run
 	var err error
 	if re.seed != nil {
-		r, err = y.Deterministic(ctx, p, *re.seed)
+		r, err = y.Deterministic(ctx, p, re.seed.Seed)
 	} else {
 		r, err = y.Run(ctx, p)
 	}
@@ -243,5 +245,6 @@ func (y *Yard) Again(ctx context.Context, re *Rehearsal, dir string) (Once, erro
 		return Once{Run: r}, err
 	}
 	a := bundle.AnswerOf(r)
-	return Once{Run: r, Answer: a, Same: re.want.Same(a)}, nil
+	d := r.Deterministic
+	return Once{Run: r, Answer: a, Same: re.want.Same(a), ToTheByte: d != nil && d.TimelineSHA256 == re.seed.TimelineSHA256}, nil
 }

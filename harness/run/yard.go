@@ -67,6 +67,7 @@ type Yard struct {
 
 	kits     sync.Map
 	found    sync.Map // what this process has looked at already, see once
+	bundled  sync.Map // what it has described in a bundle already
 	pool     *pool
 	goldenMu sync.Mutex
 	goldens  map[string]*Snapshot

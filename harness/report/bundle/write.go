@@ -68,7 +68,8 @@ func (c *Content) Save(path string) error {
 	return f.CloseAtomicallyReplace()
 }
 
-// Write writes the bundle.
+// Write writes the bundle. That it would not be one, by the limits and rules
+// that Open goes by, is an error before anything is written.
 func (c *Content) Write(w io.Writer) error {
 	c.Schema, c.Files = Schema, []File{}
 	names := make([]string, 0, len(c.entries))
@@ -88,6 +89,10 @@ func (c *Content) Write(w io.Writer) error {
 		c.Files = append(c.Files, File{Name: name, Size: info.Size(), SHA256: sum})
 	}
 	c.orNone()
+	// What could not be opened again is not written.
+	if err := c.check(DefaultLimits); err != nil {
+		return err
+	}
 	var text bytes.Buffer
 	e := json.NewEncoder(&text)
 	e.SetEscapeHTML(false)
