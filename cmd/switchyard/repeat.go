@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 
 	"github.com/hashicorp/go-multierror"
 	"github.com/spf13/cobra"
@@ -223,6 +224,9 @@ func (r *repeats) take(s *series, i int, result report.Run, err error) {
 		s.stop(errVain)
 		return
 	case err != nil:
+		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+			r.stop(errVain)
+		}
 		r.errs = append(r.errs, fmt.Errorf("%s: %w; evidence: %s", s.Kernel.Release, err, filepath.Join(r.dir, folder)))
 	case report.Sought(r.Until, result.Verdict, result.Expected):
 		r.stop(errFound)

@@ -64,6 +64,14 @@ func TestRepeatsFromFolder(t *testing.T) {
 	require.Contains(t, string(text), "crashed 1 (not as expected)")
 	require.Contains(t, string(text), "too few runs")
 
+	// A CI system tells the runs apart.
+	var junit bytes.Buffer
+	require.NoError(t, report.Merged{Report: report.Report{Runs: []report.Run{done[c.Runs[1]], done[c.Runs[1]], done[c.Runs[1]]}}}.WriteJUnit(&junit))
+	name := done[c.Runs[1]].Patch.Name + "/" + done[c.Runs[1]].Kernel.Release
+	for _, suffix := range []string{"", "#2", "#3"} {
+		require.Contains(t, junit.String(), `name="`+name+suffix+`"`)
+	}
+
 	// A folder in which all that is left is what was noted has a report too.
 	for _, name := range c.Runs {
 		require.NoError(t, os.RemoveAll(filepath.Join(dir, name)))
