@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/switchyard-project/switchyard/harness/report"
 	"github.com/switchyard-project/switchyard/harness/report/bundle"
 	"github.com/switchyard-project/switchyard/harness/run"
 	"github.com/switchyard-project/switchyard/kernels/store"
@@ -95,4 +96,15 @@ func tellBundle(w io.Writer, o *bundle.Opened) {
 	if o.Command != "" {
 		fmt.Fprintf(w, "  as:       %s\n", run.Printable(o.Command))
 	}
+}
+
+// bundleReport is the report of the run that a bundle is of.
+func bundleReport(path string) (report.Report, error) {
+	o, remove, err := openBundle(path)
+	if err != nil {
+		return report.Report{}, err
+	}
+	defer remove()
+	r, err := report.FromLogs(o.File(bundle.LogsDir))
+	return report.Report{Runs: []report.Run{r}}, err
 }

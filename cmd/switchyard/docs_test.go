@@ -21,6 +21,7 @@ import (
 	"github.com/switchyard-project/switchyard/harness/observe/lateness"
 	"github.com/switchyard-project/switchyard/harness/patch/refusal"
 	"github.com/switchyard-project/switchyard/harness/report"
+	"github.com/switchyard-project/switchyard/harness/report/compare"
 )
 
 // TestWorkflows holds the workflow files to actionlint, and their actions to
@@ -102,24 +103,54 @@ func checkCommand(t *testing.T, file string, args []string) {
 }
 
 // TestSchema: docs/report.schema.json describes every field that a report can
-// have, and nothing else.
+// have, and nothing else; docs/compare.schema.json those of a comparison.
 func TestSchema(t *testing.T) {
-	text, err := os.ReadFile("../../docs/report.schema.json")
-	require.NoError(t, err)
-	var schema struct {
-		Definitions map[string]struct {
-			Properties map[string]json.RawMessage `json:"properties"`
-		} `json:"$defs"`
-	}
-	require.NoError(t, json.Unmarshal(text, &schema))
-	for name, fields := range reportFields() {
-		def, ok := schema.Definitions[name]
-		require.True(t, ok, "the schema lacks %s", name)
-		var described []string
-		for f := range def.Properties {
-			described = append(described, f)
+	for path, of := range map[string]reflect.Type{
+		"../../docs/report.schema.json":  reflect.TypeFor[report.Report](),
+		"../../docs/compare.schema.json": reflect.TypeFor[compare.Result](),
+	} {
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		var schema struct {
+			Definitions map[string]struct {
+				Properties map[string]json.RawMessage `json:"properties"`
+			} `json:"$defs"`
 		}
-		require.ElementsMatch(t, fields, described, "fields of %s", name)
+		require.NoError(t, json.Unmarshal(text, &schema))
+		for name, fields := range fieldsOf(of) {
+			def, ok := schema.Definitions[name]
+			require.True(t, ok, "%s lacks %s", path, name)
+			var described []string
+			for f := range def.Properties {
+				described = append(described, f)
+			}
+			require.ElementsMatch(t, fields, described, "%s: fields of %s", path, name)
+		}
+	}
+}
+
+// TestComparisonsAreValid: what compare writes holds to its schema, with
+// differences and without.
+func TestComparisonsAreValid(t *testing.T) {
+	schema, err := jsonschema.NewCompiler().Compile("../../docs/compare.schema.json")
+	require.NoError(t, err)
+	runs := func(n int, verdict string) (r report.Report) {
+		for i := range n {
+			r.Runs = append(r.Runs, report.Run{
+				Verdict: verdict, Expected: "complete", Accel: verdict,
+				Transition: report.Transition{Apply: &report.Phase{Done: true, GuestNS: int64(i)}},
+			})
+		}
+		return r
+	}
+	for _, b := range []report.Report{runs(9, "complete"), runs(9, "stalled"), runs(2, "crashed"), {Runs: []report.Run{{}}}} {
+		result, err := compare.Compare("a", runs(9, "complete"), "b", b, compare.Options{})
+		require.NoError(t, err)
+		var text bytes.Buffer
+		require.NoError(t, result.WriteJSON(&text))
+		value, err := jsonschema.UnmarshalJSON(&text)
+		require.NoError(t, err)
+		require.NoError(t, schema.Validate(value))
 	}
 }
 
@@ -197,11 +228,11 @@ func TestTranscript(t *testing.T) {
 	}
 }
 
-// reportFields are the JSON fields of each type that a report is made of, by the
-// type's name in docs/report.schema.json.
-func reportFields() map[string][]string {
+// fieldsOf are the JSON fields of each type that one is made of, by the type's
+// name in its schema.
+func fieldsOf(of reflect.Type) map[string][]string {
 	all := map[string][]string{}
-	collect(reflect.TypeFor[report.Report](), all)
+	collect(of, all)
 	return all
 }
 
@@ -222,7 +253,7 @@ func collect(t reflect.Type, all map[string][]string) {
 	}
 	all[t.Name()] = []string{}
 	for _, f := range reflect.VisibleFields(t) {
-		if f.Anonymous { // its fields follow
+		if f.Anonymous || !f.IsExported() { // of the one the fields follow
 			continue
 		}
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")

@@ -18,6 +18,7 @@ import (
 	"github.com/switchyard-project/switchyard/harness/patch/refusal"
 	"github.com/switchyard-project/switchyard/harness/report"
 	"github.com/switchyard-project/switchyard/harness/report/bundle"
+	"github.com/switchyard-project/switchyard/harness/report/compare"
 	"github.com/switchyard-project/switchyard/harness/selftests"
 	"github.com/switchyard-project/switchyard/kernels"
 	"github.com/switchyard-project/switchyard/kernels/source"
@@ -29,6 +30,7 @@ const (
 	exitUnexpected  = 1   // a verdict is not as expected, or the run itself broke
 	exitInput       = 2   // what the user gave is wrong
 	exitLacking     = 3   // this machine lacks something
+	exitUntold      = 125 // compare cannot tell: git bisect run skips the revision
 	exitInterrupted = 130 // Ctrl-C, and all is cleaned up
 )
 
@@ -81,6 +83,7 @@ func exitStatus(err error) int {
 		refused *refusal.Refusal
 		script  *selftests.NoScriptError
 		bad     *bundle.Error
+		unlike  *compare.InputError
 		usage   usageError
 	)
 	switch {
@@ -88,6 +91,8 @@ func exitStatus(err error) int {
 		return exitOK
 	case errors.Is(err, errUnexpected):
 		return exitUnexpected
+	case errors.Is(err, errUntold):
+		return exitUntold
 	case errors.Is(err, errRefused):
 		return exitInput
 	}
@@ -96,7 +101,7 @@ func exitStatus(err error) int {
 	case errors.As(err, &build):
 		fmt.Fprintf(os.Stderr, "%s\n", build.Log)
 		return exitInput
-	case errors.As(err, &input), errors.As(err, &noMatch), errors.As(err, &badName), errors.As(err, &format), errors.As(err, &tree), errors.As(err, &broken), errors.As(err, &refused), errors.As(err, &script), errors.As(err, &bad):
+	case errors.As(err, &input), errors.As(err, &noMatch), errors.As(err, &badName), errors.As(err, &format), errors.As(err, &tree), errors.As(err, &broken), errors.As(err, &refused), errors.As(err, &script), errors.As(err, &bad), errors.As(err, &unlike):
 		return exitInput
 	case errors.As(err, &usage):
 		fmt.Fprintln(os.Stderr, "`switchyard help` shows examples")
@@ -133,6 +138,6 @@ func newRoot() *cobra.Command {
 	}
 	root.SetHelpTemplate(helpTemplate)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(runCommand(), selftestsCommand(), reproCommand(), minimizeCommand(), kernelsCommand(), patchCommand(), shellCommand(), matrixCommand(), reportCommand(), doctorCommand(), cacheCommand())
+	root.AddCommand(runCommand(), selftestsCommand(), reproCommand(), minimizeCommand(), compareCommand(), kernelsCommand(), patchCommand(), shellCommand(), matrixCommand(), reportCommand(), doctorCommand(), cacheCommand())
 	return root
 }

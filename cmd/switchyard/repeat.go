@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 
 	"github.com/hashicorp/go-multierror"
 	"github.com/spf13/cobra"
@@ -98,11 +99,19 @@ type series struct {
 	ended   int // runs
 }
 
-// repeats are all runs of a command, while they come.
+// batch is what goes into one folder, with one log.
+type batch struct {
+	dir   string
+	plans []planned
+}
+
+// repeats are the runs of a batch, while they come.
 type repeats struct {
 	*runFlags
+	report.Command
 	log  *report.CommandLog
 	dir  string
+	all  []*series
 	stop context.CancelCauseFunc
 
 	mu   sync.Mutex
@@ -112,39 +121,33 @@ type repeats struct {
 
 // runPlans carries out plans as often as is asked, their runs by turns, so that
 // what the host does meanwhile falls on all alike. What keeps one plan from a
-// verdict does not keep the others from theirs; the report holds all runs that
-// booted.
-func (f *runFlags) runPlans(ctx context.Context, y *run.Yard, scr *screen, dir string, plans []planned) (report.Report, error) {
+// verdict does not keep the others from theirs; the reports, one for each
+// batch, hold all runs that booted.
+func (f *runFlags) runPlans(ctx context.Context, y *run.Yard, scr *screen, batches ...batch) ([]report.Report, error) {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	var c report.Command
-	if f.repeated() {
-		c.Repeat, c.Until = f.repeat, f.until
+	var all []*repeats
+	workers := 0
+	for _, b := range batches {
+		r, err := f.begin(ctx, b)
+		if err != nil {
+			return nil, err
+		}
+		r.stop = stop
+		all, workers = append(all, r), workers+len(b.plans) // kernels are fetched side by side
 	}
-	var all []*series
-	for _, p := range plans {
-		s := &series{planned: p, folders: f.folders(filepath.Base(p.Dir))}
-		s.ctx, s.stop = context.WithCancelCause(ctx)
-		defer s.stop(nil)
-		c.Runs = append(c.Runs, s.folders...)
-		all = append(all, s)
-	}
-	log, err := report.CreateCommandLog(dir, c) // what there is to be is known from the start
-	if err != nil {
-		return report.Report{}, err
-	}
-	r := &repeats{runFlags: f, log: log, dir: dir, stop: stop, done: map[string]report.Run{}}
-	workers := len(plans) // kernels are fetched side by side
-	if f.repeated() {
-		workers = y.AtOnce()
-	}
-	turns := make(chan func(), len(plans)*f.repeat)
+	turns := make(chan func(), workers*f.repeat)
 	for i := range f.repeat {
-		for _, s := range all {
-			turns <- func() { r.one(y, scr, s, i) }
+		for _, r := range all {
+			for _, s := range r.all {
+				turns <- func() { r.one(y, scr, s, i) }
+			}
 		}
 	}
 	close(turns)
+	if f.repeated() {
+		workers = y.AtOnce()
+	}
 	var group sync.WaitGroup
 	for range workers {
 		group.Go(func() {
@@ -154,10 +157,33 @@ func (f *runFlags) runPlans(ctx context.Context, y *run.Yard, scr *screen, dir s
 		})
 	}
 	group.Wait()
-	if err := log.Close(); err != nil {
-		return report.Report{}, err
+	var reports []report.Report
+	var failed []error
+	for _, r := range all {
+		if err := r.log.Close(); err != nil {
+			return nil, err
+		}
+		reports = append(reports, r.Report(r.done, r.log.Dropped()))
+		failed = append(failed, r.errs...)
 	}
-	return c.Report(r.done, log.Dropped()), r.failure()
+	return reports, failure(failed)
+}
+
+// begin notes what there is to be: it is known from the start.
+func (f *runFlags) begin(ctx context.Context, b batch) (*repeats, error) {
+	r := &repeats{runFlags: f, dir: b.dir, done: map[string]report.Run{}}
+	if f.repeated() {
+		r.Repeat, r.Until = f.repeat, f.until
+	}
+	for _, p := range b.plans {
+		s := &series{planned: p, folders: f.folders(filepath.Base(p.Dir))}
+		s.ctx, s.stop = context.WithCancelCause(ctx)
+		r.Runs = append(r.Runs, s.folders...)
+		r.all = append(r.all, s)
+	}
+	var err error
+	r.log, err = report.CreateCommandLog(b.dir, r.Command)
+	return r, err
 }
 
 // one carries out the plan of a series for the i-th time, from 0 on.
@@ -176,9 +202,9 @@ func (r *repeats) one(y *run.Yard, scr *screen, s *series, i int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.take(s, i, result, err)
-	if r.repeated() && result.Verdict != "" && s.ctx.Err() == nil {
+	if r.runFlags.repeated() && result.Verdict != "" && s.ctx.Err() == nil {
 		s.ended++
-		scr.step(p.Kernel.FileName(), fmt.Sprintf("%d of %d: %s", s.ended, r.repeat, result.Verdict))
+		scr.step(p.Kernel.FileName(), fmt.Sprintf("%d of %d: %s", s.ended, r.runFlags.repeat, result.Verdict))
 	}
 }
 
@@ -198,10 +224,13 @@ func (r *repeats) take(s *series, i int, result report.Run, err error) {
 		s.stop(errVain)
 		return
 	case err != nil:
+		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+			r.stop(errVain)
+		}
 		r.errs = append(r.errs, fmt.Errorf("%s: %w; evidence: %s", s.Kernel.Release, err, filepath.Join(r.dir, folder)))
-	case report.Sought(r.until, result.Verdict, result.Expected):
+	case report.Sought(r.Until, result.Verdict, result.Expected):
 		r.stop(errFound)
-	case r.until != "" && r.artifacts == "": // nobody will look at it; it counts all the same
+	case r.Until != "" && r.artifacts == "": // nobody will look at it; it counts all the same
 		if os.RemoveAll(filepath.Join(r.dir, folder)) == nil {
 			_ = r.log.Drop(report.RepeatedOf(folder, result)) // its Close tells
 			return
@@ -212,10 +241,10 @@ func (r *repeats) take(s *series, i int, result report.Run, err error) {
 
 // failure is what kept runs from their verdicts, each once: the same may be
 // wrong for every kernel.
-func (r *repeats) failure() error {
+func failure(errs []error) error {
 	var failed *multierror.Error
-	for i, err := range r.errs {
-		if !slices.ContainsFunc(r.errs[:i], func(e error) bool { return e.Error() == err.Error() }) {
+	for i, err := range errs {
+		if !slices.ContainsFunc(errs[:i], func(e error) bool { return e.Error() == err.Error() }) {
 			failed = multierror.Append(failed, err)
 		}
 	}

@@ -138,6 +138,7 @@ type input struct {
 	patches, with []*patch.Source
 	loads         []load.Spec
 	futures       []string
+	words         []string // of a command line that does it again, before its flags
 }
 
 func (f *runFlags) open(args []string) (*input, error) {
@@ -163,7 +164,7 @@ func (f *runFlags) open(args []string) (*input, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := &input{futures: futures}
+	in := &input{futures: futures, words: append([]string{"switchyard", "run"}, args...)}
 	switch f.load {
 	case "":
 	case "none":
@@ -293,9 +294,13 @@ func (f *runFlags) runAll(ctx context.Context, y *run.Yard, scr *screen, cmd *co
 	for _, c := range found {
 		p := f.plan(cmd, c, in)
 		p.Dir = p.DirFor(dir)
-		plans = append(plans, planned{p, func(seed int64) string { return f.again(cmd, c.Selector(), seed) }})
+		plans = append(plans, planned{p, func(seed int64) string { return f.again(cmd, in.words, c.Selector(), seed) }})
 	}
-	return f.runPlans(ctx, y, scr, dir, plans)
+	all, err := f.runPlans(ctx, y, scr, batch{dir, plans})
+	if len(all) == 0 {
+		return report.Report{}, err
+	}
+	return all[0], err
 }
 
 // saveReports writes the reports of the runs in dir, as `switchyard report`
@@ -321,23 +326,23 @@ func (f *runFlags) plan(cmd *cobra.Command, c kernels.Candidate, in *input) run.
 		Patches: in.patches, With: in.with, Loads: in.loads,
 		Guest: f.start(), StallAfter: f.stallAfter,
 		Expected: check.Verdict(f.expect), Futures: in.futures, Interruption: f.interruption, Calls: f.calls, Bundle: bundle.Mode(f.bundle),
-		Repro: f.again(cmd, c.Selector(), f.seed),
+		Repro: f.again(cmd, in.words, c.Selector(), f.seed),
 	}
 }
 
 // again is the command line that does this run again, of a seed if it has one.
-func (f *runFlags) again(cmd *cobra.Command, selector string, seed int64) string {
-	return again(cmd, selector, slices.Concat(f.interruptionFlag.words(), f.seedFlags.words(seed))...)
+func (f *runFlags) again(cmd *cobra.Command, words []string, selector string, seed int64) string {
+	return again(cmd, words, selector, slices.Concat(f.interruptionFlag.words(), f.seedFlags.words(seed))...)
 }
 
-// again is the command line that does the same on one kernel: the flags
-// as they were given, less those that only say where and how to report, and
+// again is the command line that does the same on one kernel: words, and the
+// flags as they were given, less those that only say where and how to report, and
 // those of seeds, which more names.
-func again(cmd *cobra.Command, selector string, more ...string) string {
-	words := append([]string{"switchyard", cmd.Name()}, cmd.Flags().Args()...)
+func again(cmd *cobra.Command, words []string, selector string, more ...string) string {
+	words = slices.Clone(words)
 	cmd.Flags().Visit(func(flag *pflag.Flag) {
 		switch flag.Name {
-		case "kernel", "artifacts", "format", "vms", "bundle", "deterministic", "seed", "seeds", "repeat", "until", "interruption":
+		case "kernel", "artifacts", "format", "vms", "bundle", "deterministic", "seed", "seeds", "repeat", "until", "only", "direction", "threshold", "interruption":
 			return
 		}
 		if flag.Value.String() == "true" && flag.NoOptDefVal == "true" { // -cold

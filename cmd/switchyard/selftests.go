@@ -116,7 +116,7 @@ func (f *selftestFlags) runAll(ctx context.Context, y *run.Yard, scr *screen, cm
 			p := run.SelftestPlan{
 				Kernel: c, Selector: f.kernel, Scripts: scripts, Guest: f.guest(), Timeout: f.timeout,
 				Dir:   filepath.Join(dir, "selftests-"+c.FileName()),
-				Repro: again(cmd, c.Selector()),
+				Repro: again(cmd, append([]string{"switchyard", cmd.Name()}, cmd.Flags().Args()...), c.Selector()),
 				Step:  func(what string) { scr.step(c.FileName(), what) },
 			}
 			if results[i], errs[i] = y.Selftests(ctx, p); errs[i] != nil {

@@ -102,10 +102,13 @@ func (run Run) Measures() []Measure {
 	return all
 }
 
-// measures are the percentiles of each window but the last, which is as the
-// first; of the second witness those that a patch moves.
+// measuredWindows are all but the last, which is as the first.
+var measuredWindows = []string{WindowBaseline, WindowApply, WindowPatched, WindowRevert}
+
+// measures are the percentiles of each window; of the second witness those that
+// a patch moves.
 func (w *Windows) measures(prefix string, whole bool) (all []Measure) {
-	for _, name := range []string{WindowBaseline, WindowApply, WindowPatched, WindowRevert} {
+	for _, name := range measuredWindows {
 		one := w.Named(name)
 		if one == nil || one.Count == 0 {
 			continue
@@ -123,6 +126,26 @@ func (w *Windows) measures(prefix string, whole bool) (all []Measure) {
 		add("max", one.MaxNS)
 	}
 	return all
+}
+
+// Measurable says whether a run can have figures of that name, or of one that
+// begins so up to a dot.
+func Measurable(name string) bool {
+	var all []string
+	for _, m := range measurings {
+		all = append(all, m.name)
+	}
+	everything := &Window{Lateness: Lateness{Count: 1}}
+	w := Windows{Baseline: everything, Apply: everything, Patched: everything, Revert: everything}
+	for _, m := range append(w.measures("interruption.", true), w.measures("interruption.witness.", false)...) {
+		all = append(all, m.Name)
+	}
+	for _, one := range all {
+		if one == name || strings.HasPrefix(one, name+".") {
+			return true
+		}
+	}
+	return name == "load" || strings.HasPrefix(name, "load.")
 }
 
 // InTheWay is who blocks a transition, without what differs from run to run.

@@ -103,6 +103,7 @@ type history struct {
 	applied  []*followed
 	over     *observe.Over
 	step     *observe.Event // the one under way
+	events   int            // that the timeline must have
 	death    *observe.Death
 }
 
@@ -235,6 +236,9 @@ func (h *history) report(own observe.Timeline) Run {
 	switch {
 	case h.over == nil:
 		h.cutOff()
+	case h.over.Error == "" && h.gap() != "":
+		r.CutOff, r.Reason = h.gap(), h.gap()
+		h.unfollowed()
 	case h.over.Error == "":
 		if h.death != nil {
 			h.evidence.Death = errors.New(h.death.Text)
@@ -276,6 +280,19 @@ func (h *history) cutOff() {
 	for _, t := range h.torn {
 		r.Warnings = append(r.Warnings, t.Error())
 	}
+}
+
+// gap says what of the timeline is missing that a verdict would have to rest
+// on; "" for nothing. The run itself ended well, so this happened to its folder
+// later.
+func (h *history) gap() string {
+	for _, t := range h.torn {
+		return t.Error() + ", and without the rest there is no verdict"
+	}
+	if n := len(h.timeline); n < h.events {
+		return fmt.Sprintf("the timeline holds %d events, and the run had seen %d or more: without the rest there is no verdict", n, h.events)
+	}
+	return ""
 }
 
 // lost tells of the events that are not here.

@@ -66,6 +66,36 @@ func TestCutAnywhere(t *testing.T) {
 	}
 }
 
+// TestTimelineWithGap: where the run's own log is whole and its timeline is not,
+// there is no verdict, and not another one.
+func TestTimelineWithGap(t *testing.T) {
+	for _, name := range []string{"complete", "stalled"} {
+		own, err := os.ReadFile(filepath.Join("testdata/logs", name, observe.RunFile))
+		require.NoError(t, err)
+		timeline, err := os.ReadFile(filepath.Join("testdata/logs", name, observe.TimelineFile))
+		require.NoError(t, err)
+		for what, c := range map[string]struct {
+			timeline []byte
+			want     string
+		}{
+			"empty":          {nil, "holds 0 events"},
+			"torn":           {timeline[:len(timeline)-30], "torn in its last line"},
+			"cut at a line":  {timeline[:bytes.LastIndexByte(timeline[:len(timeline)/2], '\n')+1], "events, and the run had seen"},
+			"torn at a half": {timeline[:bytes.LastIndexByte(timeline[:len(timeline)/2], '\n')-10], "torn in its last line"},
+		} {
+			dir := t.TempDir()
+			require.NoError(t, os.WriteFile(filepath.Join(dir, observe.RunFile), own, 0o644))
+			require.NoError(t, os.WriteFile(filepath.Join(dir, observe.TimelineFile), c.timeline, 0o644))
+			f, err := report.FromFolder(dir)
+			require.NoError(t, err)
+			require.Empty(t, f.Runs[0].Verdict, "%s, %s", name, what)
+			require.Contains(t, f.Runs[0].CutOff, c.want, "%s, %s", name, what)
+			require.False(t, f.AsExpected())
+			require.NoError(t, f.SaveAll(dir))
+		}
+	}
+}
+
 // FuzzLogs: whatever the logs hold, they end in a report or in an error.
 func FuzzLogs(f *testing.F) {
 	for _, name := range []string{"complete", "stalled", "refused"} {

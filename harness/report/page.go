@@ -204,8 +204,8 @@ func (r *Run) facts(path string) []row {
 	if o := r.Observer; o != nil {
 		at := path + "/observer"
 		rows = append(rows,
-			row{"watching took, of one CPU", []figure{percent(at+"/cpu_share", o.CPUShare)}},
-			row{"the same while a transition ran", []figure{percent(at+"/transition_cpu_share", o.TransitionCPUShare)}},
+			row{"watching took, of one CPU, typically", []figure{percent(at+"/cpu_share", o.CPUShare)}},
+			row{"the same by the sum, with what the host took", []figure{percent(at+"/measured_cpu_share", o.MeasuredCPUShare)}},
 			row{"looks, the latest by, tasks", []figure{number(at+"/looks", o.Looks), short(at+"/max_late_ns", o.MaxLateNS), number(at+"/tasks", o.Tasks)}},
 		)
 	}

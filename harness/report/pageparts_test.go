@@ -65,7 +65,7 @@ func everyPart(r report.Report, name string) report.Report {
 	if p := run.Transition.Apply; p != nil {
 		p.Lanes = append(p.Lanes, report.Lane{Task: name, PID: 77, Kind: name, Looks: []report.Look{{GuestNS: 5, Reason: "unreliable stack", Frame: name, Work: name, Witnesses: []string{"core"}, Differ: name}}})
 	}
-	run.Observer = &report.Observer{CPUShare: 0.0123, TransitionCPUShare: 0.0345, Looks: 1234, MaxLateNS: 45_678_901, Tasks: 99}
+	run.Observer = &report.Observer{CPUShare: 0.0123, MeasuredCPUShare: 0.0345, Looks: 1234, MaxLateNS: 45_678_901, Tasks: 99}
 	lo, hi := 1.5e8, 4.25e8
 	r.Repeats = []report.Repeats{{
 		Release: run.Kernel.Release, Patch: name, Planned: 10, Runs: 9, Until: "stalled", Found: "4-" + name,

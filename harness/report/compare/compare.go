@@ -226,7 +226,7 @@ func only(all []*hypothesis, names []string) ([]*hypothesis, error) {
 				}
 			}
 		}
-		if !found {
+		if !found && !report.Measurable(name) { // else it is only that no run here has it
 			var known []string
 			for _, h := range all {
 				known = append(known, h.name)

@@ -215,6 +215,11 @@ func TestOptions(t *testing.T) {
 	require.Equal(t, Different, compare(t, clean, half, Options{Threshold: 0.2}).Outcome)
 	require.Equal(t, Same, compare(t, clean, half, Options{Threshold: 0.9}).Outcome)
 
+	// What no run has, but could have, is no mistake.
+	require.Equal(t, Same, compare(t, clean, clean, Options{Only: []string{"verdict", "blocker"}}).Outcome)
+	require.Equal(t, Same, compare(t, clean, clean, Options{Only: []string{"verdict", "interruption.apply.p99"}}).Outcome)
+	require.Equal(t, Unknown, compare(t, clean, clean, Options{Only: []string{"interruption"}}).Outcome)
+
 	var wrong *InputError
 	_, err := Compare("a", clean, "b", clean, Options{Only: []string{"apply.tim"}})
 	require.ErrorAs(t, err, &wrong)

@@ -93,6 +93,9 @@ func blockers(a, b []report.Run) (all []*hypothesis) {
 			}
 		}
 	}
+	if len(kinds) == 0 {
+		return []*hypothesis{share("blocker.any", a, b, func(report.Run) bool { return false })}
+	}
 	for _, k := range kinds {
 		all = append(all, share("blocker."+k.String(), a, b, func(r report.Run) bool { return slices.Contains(r.InTheWay(), k) }))
 	}

@@ -136,7 +136,7 @@ func (s Seen) size(runs int) string {
 	case s.Runs != nil:
 		return fmt.Sprintf("one that A never has, in %d of %d runs", *s.Runs, runs)
 	case s.Shift == nil:
-		return "none: too few runs have it"
+		return "no size: too few runs"
 	case *s.Shift == 0:
 		return "any"
 	}
