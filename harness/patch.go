@@ -9,6 +9,7 @@ import (
 
 	"github.com/switchyard-project/switchyard/harness/check"
 	"github.com/switchyard-project/switchyard/harness/observe"
+	"github.com/switchyard-project/switchyard/harness/observe/lateness"
 	"github.com/switchyard-project/switchyard/harness/patch"
 	"github.com/switchyard-project/switchyard/harness/run"
 )
@@ -134,6 +135,7 @@ func (v *VM) ApplyModule(t testing.TB, m *patch.Module, opts ...ApplyOption) *Pa
 func (v *VM) apply(t testing.TB, m *patch.Module, o applyOptions) *Patch {
 	t.Helper()
 	p := &Patch{Module: m, vm: v}
+	v.latenessWindow(t, lateness.Apply)
 	a, err := v.Guest.Apply(v.ctx, m, o.stallAfter)
 	var refused *run.Refused
 	switch {
@@ -142,6 +144,9 @@ func (v *VM) apply(t testing.TB, m *patch.Module, o applyOptions) *Patch {
 		return p
 	case err != nil:
 		t.Fatalf("apply %s: %+v", m.Name, err)
+	}
+	if a.Done() {
+		v.latenessWindow(t, lateness.Patched)
 	}
 	return p.followed(a)
 }
@@ -172,9 +177,13 @@ func (p *Patch) Revert(t testing.TB, opts ...ApplyOption) *Patch {
 	for _, opt := range opts {
 		opt(&o)
 	}
+	p.vm.latenessWindow(t, lateness.Revert)
 	a, err := p.vm.Guest.Disable(p.vm.ctx, p.Module, o.stallAfter)
 	if err != nil {
 		t.Fatalf("revert %s: %+v", p.Module.Name, err)
+	}
+	if a.Done() {
+		p.vm.latenessWindow(t, lateness.After)
 	}
 	return p.followed(a)
 }

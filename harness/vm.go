@@ -40,6 +40,8 @@ type VM struct {
 	ctx     context.Context
 	options options
 	loads   []startedLoad
+
+	interruption interruption
 	dead    bool // its end was expected and told
 }
 
@@ -48,6 +50,8 @@ type options struct {
 	loads   []load.Spec
 	allowed []*regexp.Regexp
 	before  before
+	// interruption: it is measured.
+	interruption bool
 }
 
 // Option changes how Boot boots.
@@ -121,6 +125,7 @@ func Boot(t testing.TB, k *kernels.Kit, opts ...Option) *VM {
 	for _, s := range v.options.loads {
 		v.startLoad(t, s)
 	}
+	v.startInterruption(t)
 	return v
 }
 
