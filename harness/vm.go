@@ -42,7 +42,7 @@ type VM struct {
 	loads   []startedLoad
 
 	interruption interruption
-	dead    bool // its end was expected and told
+	dead         bool // its end was expected and told
 }
 
 type options struct {
