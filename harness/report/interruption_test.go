@@ -279,3 +279,17 @@ func TestSpans(t *testing.T) {
 		}
 	})
 }
+
+// TestInterrupted: the column of the table, of what there is.
+func TestInterrupted(t *testing.T) {
+	window := func(max int64) *Window { return &Window{Lateness: Lateness{Count: 1, MaxNS: max}} }
+	for want, i := range map[string]*Interruption{
+		"-":                     nil,
+		"?, before 39 us":       {Windows: Windows{Baseline: window(39 * us), Apply: &Window{Starved: []int{0}}}},
+		"7.9 ms, before ?":      {Windows: Windows{Apply: window(7900 * us), Revert: window(us), After: window(9 * ms)}},
+		"12.0 ms, before 39 us": {Windows: Windows{Baseline: window(39 * us), Apply: window(us), Revert: window(12 * ms)}},
+		"1.20 s, before 100 ms": {Windows: Windows{Baseline: window(100 * ms), Patched: window(1200 * ms)}},
+	} {
+		require.Equal(t, want, interrupted(i))
+	}
+}

@@ -25,9 +25,9 @@ func NewTable(w io.Writer) table.Writer {
 // under it, for each run that is not as expected, why and where to look.
 func (r Report) WriteTable(w io.Writer) {
 	t := NewTable(w)
-	t.AppendHeader(table.Row{"kernel", "verdict", "apply", "revert", "load", "blockers"})
+	t.AppendHeader(table.Row{"kernel", "verdict", "apply", "revert", "longest interruption", "load", "blockers"})
 	for _, run := range r.Runs {
-		t.AppendRow(table.Row{run.Kernel.Release, verdict(run), phase(run.Transition.Apply), phase(run.Transition.Revert), loads(run.Load), blockers(run.Blockers)})
+		t.AppendRow(table.Row{run.Kernel.Release, verdict(run), phase(run.Transition.Apply), phase(run.Transition.Revert), interrupted(run.Interruption), loads(run.Load), blockers(run.Blockers)})
 	}
 	t.Render()
 	for _, run := range r.Runs {
