@@ -3,7 +3,11 @@
 package cases
 
 import (
+	"strconv"
+	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -44,4 +48,60 @@ func TestInterruption(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestStarvedProbe: a probe that is kept from running in a window has seen
+// nothing there, and this is told, not a longest interruption of 0; the timer,
+// which nobody can keep so, has.
+func TestStarvedProbe(t *testing.T) {
+	harness.EachKernel(t, func(t *testing.T, k *kernels.Kit) {
+		vm := harness.Boot(t, k, harness.Interruption())
+		vm.Settle(t)
+		pid := processCalled(t, vm, "switchyard-prob")
+		require.NoError(t, vm.Client.Signal(t.Context(), pid, pid, syscall.SIGSTOP))
+		require.NoError(t, vm.LatenessWindow(t.Context(), "apply"))
+		require.NoError(t, vm.Client.Pause(t.Context(), 200*time.Millisecond))
+		require.NoError(t, vm.LatenessWindow(t.Context(), "patched"))
+		require.NoError(t, vm.Client.Signal(t.Context(), pid, pid, syscall.SIGCONT))
+		vm.Settle(t)
+		i, notes := vm.Interruption(t)
+		text := strings.Join(notes, "\n")
+		require.NotNil(t, i.Apply)
+		require.Zero(t, i.Apply.Count)
+		require.Len(t, i.Apply.Starved, vm.CPUs)
+		for cpu := range vm.CPUs {
+			require.Contains(t, text, "the probe never ran on CPU "+strconv.Itoa(cpu)+" in window apply")
+			require.Positive(t, i.Patched.CPUs[cpu].Count+i.Patched.CPUs[cpu].VoidCount, "after it went on")
+			timer := i.Witness.Apply.CPUs[cpu]
+			require.GreaterOrEqual(t, timer.Count+timer.VoidCount, int64(150), "of 200 deadlines")
+		}
+		require.Empty(t, i.Witness.Apply.Starved)
+		// The deadline for which it was waiting was of the window before.
+		require.True(t, i.Baseline.MaxNS >= int64(200*time.Millisecond) || i.Baseline.VoidCount >= 200, "%+v", i.Baseline.Lateness)
+	})
+}
+
+// processCalled is the process of a name, in the guest.
+func processCalled(t *testing.T, vm *harness.VM, comm string) int {
+	t.Helper()
+	entries, err := vm.Client.ReadDir(t.Context(), "/proc")
+	require.NoError(t, err)
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name)
+		if err != nil {
+			continue
+		}
+		tasks, err := vm.Client.ReadDir(t.Context(), "/proc/"+e.Name+"/task")
+		if err != nil || len(tasks) == 0 { // it ended meanwhile
+			continue
+		}
+		for _, task := range tasks {
+			text, err := vm.Client.ReadFile(t.Context(), "/proc/"+e.Name+"/task/"+task.Name+"/comm")
+			if err == nil && strings.TrimSpace(string(text)) == comm {
+				return pid
+			}
+		}
+	}
+	t.Fatalf("no process in the guest has a thread called %s", comm)
+	return 0
 }
