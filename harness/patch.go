@@ -9,6 +9,7 @@ import (
 
 	"github.com/switchyard-project/switchyard/harness/check"
 	"github.com/switchyard-project/switchyard/harness/observe"
+	"github.com/switchyard-project/switchyard/harness/observe/lateness"
 	"github.com/switchyard-project/switchyard/harness/patch"
 	"github.com/switchyard-project/switchyard/harness/run"
 )
@@ -139,6 +140,7 @@ func (v *VM) apply(t testing.TB, m *patch.Module, o applyOptions) *Patch {
 			t.Fatalf("trace the calls of %s: %v", m.Name, err)
 		}
 	}
+	v.latenessWindow(t, lateness.Apply)
 	a, err := v.Guest.Apply(v.ctx, m, o.stallAfter)
 	var refused *run.Refused
 	switch {
@@ -147,6 +149,9 @@ func (v *VM) apply(t testing.TB, m *patch.Module, o applyOptions) *Patch {
 		return p
 	case err != nil:
 		t.Fatalf("apply %s: %+v", m.Name, err)
+	}
+	if a.Done() {
+		v.latenessWindow(t, lateness.Patched)
 	}
 	return p.followed(a)
 }
@@ -177,9 +182,13 @@ func (p *Patch) Revert(t testing.TB, opts ...ApplyOption) *Patch {
 	for _, opt := range opts {
 		opt(&o)
 	}
+	p.vm.latenessWindow(t, lateness.Revert)
 	a, err := p.vm.Guest.Disable(p.vm.ctx, p.Module, o.stallAfter)
 	if err != nil {
 		t.Fatalf("revert %s: %+v", p.Module.Name, err)
+	}
+	if a.Done() {
+		p.vm.latenessWindow(t, lateness.After)
 	}
 	return p.followed(a)
 }

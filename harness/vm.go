@@ -43,7 +43,9 @@ type VM struct {
 	options options
 	loads   []startedLoad
 	before  []*patch.Module // that a fork had already
-	dead    bool            // its end was expected and told
+
+	interruption interruption
+	dead         bool // its end was expected and told
 }
 
 type options struct {
@@ -54,6 +56,8 @@ type options struct {
 
 	calls       bool // of patched functions, to be seen
 	callsBuffer int  // KiB; 0: the usual
+	// interruption: it is measured.
+	interruption bool
 }
 
 // Option changes how Boot boots.
@@ -130,6 +134,7 @@ func Boot(t testing.TB, k *kernels.Kit, opts ...Option) *VM {
 	for _, s := range v.options.loads {
 		v.startLoad(t, s)
 	}
+	v.startInterruption(t)
 	return v
 }
 

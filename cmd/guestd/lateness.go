@@ -79,15 +79,16 @@ func (a *agent) startLateness(timer bool) error {
 	if err != nil {
 		return err
 	}
+	for until := monotonic() + int64(probePatience); monotonic() < until && !settled(probe.Slab); {
+		pause(lateEvery)
+	}
 	if timer {
 		if err := setTimerWindow(0); err != nil {
 			probe.Stop()
 			return err
 		}
 	}
-	for until := monotonic() + int64(probePatience); monotonic() < until && !settled(probe.Slab); {
-		pause(lateEvery)
-	}
+	probe.SetWindow(0)
 	l.probe, l.timer, l.window, l.since, l.pieces, l.told = probe, timer, 0, monotonic(), [5]piece{}, map[string]int64{}
 	return nil
 }

@@ -10,8 +10,6 @@ import (
 	"github.com/switchyard-project/switchyard/harness/observe"
 )
 
-const ms = 1e6
-
 // story is a timeline of the guest while it is written.
 type story observe.Timeline
 

@@ -26,10 +26,10 @@ func NewTable(w io.Writer) table.Writer {
 // under it, for each run that is not as expected, why and where to look.
 func (r Report) WriteTable(w io.Writer) {
 	t := NewTable(w)
-	t.AppendHeader(table.Row{"kernel", "verdict", "apply", "revert", "interrupted", "load", "blockers"})
+	t.AppendHeader(table.Row{"kernel", "verdict", "apply", "revert", "longest interruption", "load", "blockers"})
 	// A column that has nothing to tell is not there.
 	measured := slices.ContainsFunc(r.Runs, func(run Run) bool { return run.Interruption != nil })
-	t.SetColumnConfigs([]table.ColumnConfig{{Name: "interrupted", Hidden: !measured}})
+	t.SetColumnConfigs([]table.ColumnConfig{{Name: "longest interruption", Hidden: !measured}})
 	for _, run := range r.Runs {
 		t.AppendRow(table.Row{run.Kernel.Release, verdict(run), phase(run.Transition.Apply), phase(run.Transition.Revert), interrupted(run.Interruption), loads(run.Load), blockers(run.Blockers)})
 	}

@@ -22,6 +22,10 @@ func TestTable(t *testing.T) {
 			Apply:  &Phase{Done: true, GuestNS: 1_360_000_000, Rounds: &two},
 			Revert: &Phase{Done: true, GuestNS: 25_000_000},
 		},
+		Interruption: &Interruption{Windows: Windows{
+			Baseline: &Window{Lateness: Lateness{Count: 9, MaxNS: 39_000}},
+			Apply:    &Window{Lateness: Lateness{Count: 9, MaxNS: 31_000_000}},
+		}},
 		Load: []Load{{Name: "fork", Ops: 812}, {Name: "pipe", Ops: 9, Errors: 1}},
 	}
 	bad := Run{
@@ -34,8 +38,8 @@ func TestTable(t *testing.T) {
 	var out bytes.Buffer
 	Report{Runs: []Run{good, bad}}.WriteTable(&out)
 	lines := strings.Split(out.String(), "\n")
-	require.Regexp(t, `6\.1\.0-1 +complete +1\.36 s, 2 rounds +25 ms +fork 812 ops, pipe 9 ops \(1 wrong\) +-`, lines[1])
-	require.Regexp(t, `6\.12\.1 +stalled \(expected complete\) +> 40\.00 s, 2 rounds +- +- +cat/97 asleep on patched and 1 more`, lines[2])
+	require.Regexp(t, `6\.1\.0-1 +complete +1\.36 s, 2 rounds +25 ms +31\.0 ms, before 39 us +fork 812 ops, pipe 9 ops \(1 wrong\) +-`, lines[1])
+	require.Regexp(t, `6\.12\.1 +stalled \(expected complete\) +> 40\.00 s, 2 rounds +- +- +- +cat/97 asleep on patched and 1 more`, lines[2])
 	require.Contains(t, out.String(), "6.12.1: no unwind tables\n")
 	require.Contains(t, out.String(), "6.12.1: one task left\n  evidence: /evidence\n  again:    switchyard run fix -kernel 6.12.1\n")
 }

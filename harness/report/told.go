@@ -15,30 +15,6 @@ import (
 // mostTold bounds lists for a terminal and for CI; report.json has all.
 const mostTold = 10
 
-// interrupted is "45.0 ms, 1.20 ms without": the longest interruption with the
-// patch coming, there and going, and without it.
-func interrupted(i *Interruption) string {
-	if i == nil {
-		return "-"
-	}
-	with, without := longest(i.Apply, i.Patched, i.Revert), longest(i.Baseline, i.After)
-	return with + ", " + without + " without"
-}
-
-// longest is the longest of some windows; "-" where none has any.
-func longest(windows ...*Window) string {
-	most, any := int64(0), false
-	for _, w := range windows {
-		if w != nil && w.Count > 0 {
-			most, any = max(most, w.MaxNS), true
-		}
-	}
-	if !any {
-		return "-"
-	}
-	return precise(most)
-}
-
 // writeInterruption writes the longest and, in brackets, what 99 of 100 were
 // at most, for each witness and window.
 func (run Run) writeInterruption(w io.Writer) {

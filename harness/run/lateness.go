@@ -19,10 +19,10 @@ import (
 // How many deadlines, over all CPUs, a window has at least in which nothing is
 // done but the load: a thousand, so that one in a thousand has a meaning. By
 // virtual time, which costs several times its length, and where nothing is left
-// to chance, a quarter of that.
+// to chance, a tenth of that.
 const (
 	steadyDeadlines  = 1000
-	virtualDeadlines = 250
+	virtualDeadlines = 100
 )
 
 //go:embed pulse/switchyard_pulse.c

@@ -113,8 +113,8 @@ func probe(slab *Slab, cpu int) unix.Errno {
 		// To which window it counts is settled before it comes: an interruption
 		// is of the window in which it began.
 		window := atomic.LoadUint64(&slab.words[headWindow])
-		if window >= uint64(len(Windows)) {
-			return unix.EINVAL
+		if window > none {
+			window = none
 		}
 		slab.words[mine+cpuDeadline] = uint64(deadline)
 		atomic.StoreUint64(&slab.words[mine+cpuArmed], window+1)
@@ -128,6 +128,11 @@ func probe(slab *Slab, cpu int) unix.Errno {
 				return err
 			}
 		}
-		deadline = record(slab.block(int(window), cpu), deadline, ts.Sec*1e9+ts.Nsec, period)
+		now := ts.Sec*1e9 + ts.Nsec
+		if window == none {
+			deadline = (now/period + 1) * period
+			continue
+		}
+		deadline = record(slab.block(int(window), cpu), deadline, now, period)
 	}
 }

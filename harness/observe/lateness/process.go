@@ -27,7 +27,7 @@ type Process struct {
 	cost   int64
 }
 
-// Start starts the probe on CPUs 0 to cpus-1, counting to window 0: program,
+// Start starts the probe on CPUs 0 to cpus-1, counting to no window yet: program,
 // this very one.
 func Start(program string, cpus int, by Launcher) (*Process, error) {
 	fd, err := unix.MemfdCreate("switchyard-lateness", unix.MFD_CLOEXEC)

@@ -24,6 +24,9 @@ const (
 // Windows are all of them; their places here are their numbers in a slab.
 var Windows = []string{Baseline, Apply, Patched, Revert, After}
 
+// none is the number of no window: what is late then is not counted.
+const none = 5
+
 // Period is from one deadline to the next.
 const Period = time.Millisecond
 
@@ -70,7 +73,7 @@ func NewSlab(memory []byte, cpus int) (*Slab, error) {
 	}
 	s := &Slab{unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(memory))), len(memory)/8), cpus}
 	s.words[headCPUs], s.words[headPeriod] = uint64(cpus), uint64(Period)
-	s.words[headMagic] = slabMagic
+	s.words[headMagic], s.words[headWindow] = slabMagic, none
 	return s, nil
 }
 

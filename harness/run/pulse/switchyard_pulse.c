@@ -5,8 +5,8 @@
  * to run (harness/observe/lateness, whose slab this is, word for word: change
  * both).
  *
- * window: the window (0 to 4) to which deadlines armed from now on count,
- *         /sys/module/switchyard_pulse/parameters/window
+ * window: the window (0 to 4) to which deadlines armed from now on count; any
+ *         other number for none. /sys/module/switchyard_pulse/parameters/window
  * /sys/kernel/debug/switchyard_pulse/slab: what was counted, in binary
  */
 #include <linux/cpumask.h>
@@ -52,7 +52,7 @@ struct beat {
 	bool running;
 };
 
-static unsigned int window;
+static unsigned int window = WINDOWS;
 module_param(window, uint, 0644);
 MODULE_PARM_DESC(window, "to which deadlines armed from now on count");
 
@@ -104,14 +104,27 @@ static void keep(struct block *b, s64 deadline, u64 late)
 			b->least = i;
 }
 
+/* A deadline that was so late, and those behind it that had passed by then. */
+static void record(struct block *b, s64 deadline, s64 late)
+{
+	keep(b, deadline, late);
+	if (late > (s64)b->longest)
+		b->longest = late;
+	b->missed += late / PERIOD_NS;
+	for (; late >= 0; late -= PERIOD_NS) {
+		b->counts[index_of(late)]++;
+		b->count++;
+	}
+}
+
 /* The deadline that comes counts to the window of now. */
 static void arm(struct beat *beat)
 {
 	struct pulse_cpu *c = cpu_of(beat->cpu);
 
 	beat->window = READ_ONCE(window);
-	if (beat->window >= WINDOWS)
-		beat->window = WINDOWS - 1;
+	if (beat->window > WINDOWS)
+		beat->window = WINDOWS;
 	WRITE_ONCE(c->deadline, beat->deadline);
 	WRITE_ONCE(c->armed, beat->window + 1);
 }
@@ -119,18 +132,10 @@ static void arm(struct beat *beat)
 static enum hrtimer_restart tick(struct hrtimer *timer)
 {
 	struct beat *beat = container_of(timer, struct beat, timer);
-	struct block *b = block_of(beat->window, beat->cpu);
-	s64 now = ktime_get(), late = now - beat->deadline;
+	s64 now = ktime_get();
 
-	keep(b, beat->deadline, late);
-	if (late > (s64)b->longest)
-		b->longest = late;
-	for (; late >= 0; late -= PERIOD_NS) {
-		if (late != now - beat->deadline)
-			b->missed++;
-		b->counts[index_of(late)]++;
-		b->count++;
-	}
+	if (beat->window < WINDOWS)
+		record(block_of(beat->window, beat->cpu), beat->deadline, now - beat->deadline);
 	beat->deadline += hrtimer_forward(timer, now, PERIOD_NS) * PERIOD_NS;
 	arm(beat);
 	return HRTIMER_RESTART;

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lateness
+
+import (
+	"cmp"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+	"pgregory.net/rapid"
+)
+
+func TestMain(m *testing.M) {
+	if os.Args[0] == ProcessName {
+		os.Exit(Main())
+	}
+	os.Exit(m.Run())
+}
+
+func newSlab(t require.TestingT, cpus int) *Slab {
+	s, err := NewSlab(make([]byte, Size(cpus)), cpus)
+	require.NoError(t, err)
+	return s
+}
+
+// TestRecord: whatever comes late, each deadline is counted once, the next one
+// lies ahead, and the latest are kept, none of them later than what is not.
+func TestRecord(t *testing.T) {
+	const period = int64(Period)
+	rapid.Check(t, func(t *rapid.T) {
+		slab := newSlab(t, 2)
+		var wakes []Late // with what was missed behind each left out
+		var all Histogram
+		first := rapid.Int64Range(0, 1<<40).Draw(t, "first")
+		deadline, missed := first, int64(0)
+		for range rapid.IntRange(0, 3*kept).Draw(t, "wakes") {
+			late := rapid.Int64Range(0, 1<<rapid.IntRange(1, 24).Draw(t, "octave")).Draw(t, "late")
+			next := record(slab.block(3, 1), deadline, deadline+late, period)
+			require.Greater(t, next, deadline+late)
+			require.LessOrEqual(t, next, deadline+late+period)
+			require.Zero(t, (next-deadline)%period)
+			wakes = append(wakes, Late{deadline, late})
+			for ns := late; ns >= 0; ns -= period {
+				all = all.Add(ns, 1)
+			}
+			missed += (next-deadline)/period - 1
+			deadline = next
+		}
+		r := slab.Read(3, 1)
+		require.Equal(t, all, r.Histogram)
+		require.Equal(t, (deadline-first)/period, r.Count)
+		require.Equal(t, missed, r.Missed)
+		slices.SortStableFunc(wakes, func(a, b Late) int { return cmp.Compare(b.NS, a.NS) })
+		require.Len(t, r.Kept, min(len(wakes), kept))
+		slices.SortStableFunc(r.Kept, func(a, b Late) int { return cmp.Compare(b.NS, a.NS) })
+		for i, one := range r.Kept {
+			require.Equal(t, wakes[i].NS, one.NS, "the %d. latest", i)
+			require.Contains(t, wakes, one)
+		}
+		switch {
+		case len(wakes) == 0:
+			require.Zero(t, r.LongestNS)
+		default:
+			require.Equal(t, wakes[0].NS, r.LongestNS)
+		}
+		if len(wakes) > kept {
+			require.Equal(t, wakes[kept].NS, r.UnkeptNS)
+		} else {
+			require.Zero(t, r.UnkeptNS)
+		}
+		require.Zero(t, slab.Read(3, 0).Count, "another CPU's")
+		require.Zero(t, slab.Read(2, 1).Count, "another window's")
+	})
+}
+
+// TestHostileSlab: memory that is no slab is refused, and one with nonsense in
+// it is read without harm.
+func TestHostileSlab(t *testing.T) {
+	for name, memory := range map[string][]byte{
+		"nothing":   nil,
+		"short":     make([]byte, 8),
+		"zeros":     make([]byte, Size(1)),
+		"half":      memoryOf(t, 2)[:Size(1)],
+		"too much":  append(memoryOf(t, 1), 0),
+		"many CPUs": withWord(memoryOf(t, 1), headCPUs, 1<<40),
+	} {
+		_, err := OpenSlab(memory)
+		require.Error(t, err, name)
+	}
+	memory := memoryOf(t, 1)
+	s, err := OpenSlab(memory)
+	require.NoError(t, err)
+	for i := headWords; i < len(memory)/8; i++ {
+		withWord(memory, i, 1<<64-1)
+	}
+	r := s.Read(4, 0)
+	require.Len(t, r.Kept, kept)
+	require.Positive(t, r.Count)
+	_, err = r.Histogram.MarshalText()
+	require.NoError(t, err)
+}
+
+func memoryOf(t *testing.T, cpus int) []byte {
+	memory := make([]byte, Size(cpus))
+	_, err := NewSlab(memory, cpus)
+	require.NoError(t, err)
+	return memory
+}
+
+func withWord(memory []byte, word int, value uint64) []byte {
+	for i := range 8 {
+		memory[8*word+i] = byte(value >> (8 * i))
+	}
+	return memory
+}
+
+type plainly struct{}
+
+func (plainly) Start(c *exec.Cmd) error { return c.Start() }
+func (plainly) Wait(c *exec.Cmd) error  { return c.Wait() }
+
+// TestProbe: the process counts deadlines in the window that is open, on every
+// CPU, and goes when it is told to; where the priority is not for this user,
+// it says so for each CPU.
+func TestProbe(t *testing.T) {
+	cpus := min(runtime.NumCPU(), 2)
+	p, err := Start("/proc/self/exe", cpus, plainly{})
+	require.NoError(t, err)
+	defer p.Stop()
+	began := time.Now()
+	soon := func(ok func() bool) {
+		t.Helper()
+		require.Eventually(t, ok, 60*time.Second, time.Millisecond)
+	}
+	soon(func() bool {
+		for cpu := range cpus {
+			if p.Armed(cpu) < 0 && p.Error(cpu) == 0 {
+				return false
+			}
+		}
+		return true
+	})
+	for cpu := range cpus {
+		if n := p.Error(cpu); n != 0 {
+			require.Equal(t, unix.EPERM, unix.Errno(n), "CPU %d", cpu)
+			require.NotZero(t, os.Geteuid(), "root may have any priority")
+			return
+		}
+		require.Zero(t, p.Read(0, cpu).Count, "no window is open")
+	}
+	for window := range 2 {
+		p.SetWindow(window)
+		for cpu := range cpus {
+			soon(func() bool { return p.Read(window, cpu).Count >= 20 })
+		}
+	}
+	p.SetWindow(none)
+	for cpu := range cpus {
+		soon(func() bool { return p.Armed(cpu) == none })
+		r := p.Read(0, cpu)
+		require.Equal(t, r, p.Read(0, cpu), "a window that is closed")
+		require.LessOrEqual(t, r.Count, int64(time.Since(began)/Period)+1)
+		require.Positive(t, r.LongestNS)
+	}
+	require.Positive(t, p.CostNS())
+	p.Stop()
+	require.NoError(t, unix.Kill(os.Getpid(), 0))
+	require.ErrorIs(t, unix.Kill(p.PID(), 0), unix.ESRCH)
+}
