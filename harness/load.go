@@ -11,7 +11,7 @@ import (
 
 type startedLoad struct {
 	id   int
-	name string
+	spec load.Spec
 }
 
 func (v *VM) startLoad(t testing.TB, s load.Spec) {
@@ -20,7 +20,7 @@ func (v *VM) startLoad(t testing.TB, s load.Spec) {
 	if err != nil {
 		t.Fatalf("start load %s: %v", s.Name, v.Explain(err))
 	}
-	v.loads = append(v.loads, startedLoad{id, s.Name})
+	v.loads = append(v.loads, startedLoad{id, s})
 }
 
 // LoadsProgress waits until every load of the guest has done more work.
@@ -59,13 +59,13 @@ func (v *VM) stopLoads(t testing.TB) {
 		switch {
 		case err != nil && v.dead:
 		case err != nil:
-			t.Errorf("stop load %s: %v", l.name, v.Explain(err))
+			t.Errorf("stop load %s: %v", l.spec.Name, v.Explain(err))
 		case final.Errors > 0:
-			t.Errorf("load %s: %d wrong results, the first: %s", l.name, final.Errors, final.FirstError)
+			t.Errorf("load %s: %d wrong results, the first: %s", l.spec.Name, final.Errors, final.FirstError)
 		case final.Dead:
-			t.Errorf("load %s ended by itself: %s", l.name, final.FirstError)
+			t.Errorf("load %s ended by itself: %s", l.spec.Name, final.FirstError)
 		case final.Ops == 0:
-			t.Errorf("load %s did nothing", l.name)
+			t.Errorf("load %s did nothing", l.spec.Name)
 		}
 	}
 	v.loads = nil

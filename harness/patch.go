@@ -134,6 +134,11 @@ func (v *VM) ApplyModule(t testing.TB, m *patch.Module, opts ...ApplyOption) *Pa
 func (v *VM) apply(t testing.TB, m *patch.Module, o applyOptions) *Patch {
 	t.Helper()
 	p := &Patch{Module: m, vm: v}
+	if v.options.calls {
+		if err := v.Guest.TraceCalls(v.ctx, v.options.callsBuffer, m); err != nil {
+			t.Fatalf("trace the calls of %s: %v", m.Name, err)
+		}
+	}
 	a, err := v.Guest.Apply(v.ctx, m, o.stallAfter)
 	var refused *run.Refused
 	switch {

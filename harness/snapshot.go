@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/switchyard-project/switchyard/harness/patch"
 	"github.com/switchyard-project/switchyard/harness/run"
 )
 
@@ -17,6 +18,7 @@ import (
 type Snapshot struct {
 	of       *VM
 	loads    []startedLoad
+	modules  []*patch.Module
 	snapshot *run.Snapshot
 }
 
@@ -37,7 +39,7 @@ func (v *VM) Snapshot(t testing.TB) *Snapshot {
 		t.Fatalf("%+v", err)
 	}
 	t.Logf("%s: snapshot, %d ms", v.Kit.Release, time.Since(began).Milliseconds())
-	return &Snapshot{of: v, loads: slices.Clone(v.loads), snapshot: s}
+	return &Snapshot{of: v, loads: slices.Clone(v.loads), modules: v.modules(), snapshot: s}
 }
 
 // Fork starts n guests that go on where the snapshot was taken, each for the
@@ -60,7 +62,7 @@ func (s *Snapshot) Fork(t testing.TB, n int) []*VM {
 
 func (s *Snapshot) fork(t testing.TB, dir string) *VM {
 	t.Helper()
-	v := &VM{Kit: s.of.Kit, yard: s.of.yard, ctx: testContext(t), options: s.of.options, loads: slices.Clone(s.loads)}
+	v := &VM{Kit: s.of.Kit, yard: s.of.yard, ctx: testContext(t), options: s.of.options, loads: slices.Clone(s.loads), before: s.modules}
 	c := &v.options.config
 	var err error
 	if c.Dir, err = os.MkdirTemp(dir, "fork-"); err != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/switchyard-project/switchyard/harness/check"
 	"github.com/switchyard-project/switchyard/harness/load"
+	"github.com/switchyard-project/switchyard/harness/patch"
 	"github.com/switchyard-project/switchyard/harness/run"
 	"github.com/switchyard-project/switchyard/harness/vm"
 	"github.com/switchyard-project/switchyard/kernels"
@@ -40,7 +42,8 @@ type VM struct {
 	ctx     context.Context
 	options options
 	loads   []startedLoad
-	dead    bool // its end was expected and told
+	before  []*patch.Module // that a fork had already
+	dead    bool            // its end was expected and told
 }
 
 type options struct {
@@ -48,6 +51,9 @@ type options struct {
 	loads   []load.Spec
 	allowed []*regexp.Regexp
 	before  before
+
+	calls       bool // of patched functions, to be seen
+	callsBuffer int  // KiB; 0: the usual
 }
 
 // Option changes how Boot boots.
@@ -139,6 +145,7 @@ func first(t testing.TB) bool {
 // finish powers the guest off and holds the test to what the guest says.
 func (v *VM) finish(t testing.TB) {
 	t.Helper()
+	loads := slices.Clone(v.loads)
 	v.stopLoads(t)
 	ctx, cancel := cleanupContext()
 	defer cancel()
@@ -160,7 +167,9 @@ func (v *VM) finish(t testing.TB) {
 		// -kernel selects the subtest; a release can hold what -run takes for
 		// an operator.
 		top, _, _ := strings.Cut(t.Name(), "/")
-		t.Logf("evidence: %s\nagain: go test -run '^%s$' -kernel %s", v.Dir, top, v.Kit.Release)
+		again := fmt.Sprintf("go test -run '^%s$' -kernel %s", top, v.Kit.Release)
+		t.Logf("evidence: %s\nagain: %s", v.Dir, again)
+		v.bundle(t, again, loads)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/switchyard-project/switchyard/harness/channel"
 	"github.com/switchyard-project/switchyard/harness/load"
+	"github.com/switchyard-project/switchyard/harness/observe/calls"
 	"github.com/switchyard-project/switchyard/harness/observe/sampler"
 )
 
@@ -35,11 +36,15 @@ type agent struct {
 	watching sync.Mutex
 	watch    *watch // nil: nobody watches
 	gate     sampler.Gate
+	calls    *calls.Tracer
+
+	late    latenessWatch
+	virtual bool // time goes by instructions
 }
 
 func newAgent() *agent {
 	p := new(priority)
-	return &agent{children: newChildren(p), priority: p, facts: sync.OnceValue(facts), loopback: sync.OnceValue(bringUpLoopback), loads: map[int]*load.Process{}, ring: ringSize}
+	return &agent{calls: calls.New(calls.Options{Run: p.ordinarily}), children: newChildren(p), priority: p, facts: sync.OnceValue(facts), loopback: sync.OnceValue(bringUpLoopback), loads: map[int]*load.Process{}, ring: ringSize}
 }
 
 // try notes what went wrong; the host hears of it in the hello.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -14,6 +15,7 @@ import (
 	"github.com/switchyard-project/switchyard/harness/channel"
 	"github.com/switchyard-project/switchyard/harness/load"
 	"github.com/switchyard-project/switchyard/harness/observe"
+	"github.com/switchyard-project/switchyard/harness/observe/calls"
 	"github.com/switchyard-project/switchyard/harness/observe/sampler"
 )
 
@@ -22,15 +24,15 @@ type none = channel.None
 
 // handlers are all calls of the channel; each is one line or one function.
 func (a *agent) handlers() map[string]channel.Handler {
-	calls := map[string]channel.Handler{
+	all := map[string]channel.Handler{
 		"clock": channel.Answer(func(context.Context, none) (channel.ClockReading, error) {
 			return channel.ClockReading{MonotonicNS: monotonic()}, nil
 		}),
 		"module.load": channel.Answer(func(_ context.Context, in channel.LoadModule) (none, error) {
-			return none{}, a.priority.ordinarily(func() error { return loadModule(in.Path, in.Params) })
+			return none{}, a.insertModule(moduleName(in.Path), in.Path, nil, in.Params)
 		}),
 		"module.unload": channel.Answer(func(_ context.Context, in channel.UnloadModule) (none, error) {
-			return none{}, a.priority.ordinarily(func() error { return unloadModule(in.Name) })
+			return none{}, a.removeModule(in.Name)
 		}),
 		"module.list": channel.Answer(func(context.Context, none) ([]channel.Module, error) { return listModules() }),
 		"livepatch.list": channel.Answer(func(context.Context, none) ([]channel.Livepatch, error) {
@@ -40,10 +42,19 @@ func (a *agent) handlers() map[string]channel.Handler {
 			return none{}, a.priority.ordinarily(func() error { return setLivepatch(channel.LivepatchFolder, in) })
 		}),
 		"blockers": channel.Answer(func(ctx context.Context, in channel.BlockersRequest) ([]observe.Blocker, error) {
-			return sampler.Blockers(ctx, "/proc", "/sys", in.Functions), nil
+			return sampler.Examination{Functions: in.Functions, Core: true}.Blockers(ctx), nil
 		}),
-		"watch": channel.Events(a.watchFor),
-		"run":   channel.Answer(a.runCommand),
+		"calls.prepare": channel.Answer(func(context.Context, none) (none, error) {
+			_ = a.calls.Prepare() // what is wrong, Begin tells
+			return none{}, nil
+		}),
+		"calls.begin": channel.Answer(func(_ context.Context, in channel.CallsRequest) (none, error) {
+			return none{}, a.calls.Begin(calls.Request{Patches: in.Patches, BufferKB: in.BufferKB}, a.note)
+		}),
+		"calls.flush": channel.Answer(func(context.Context, none) (none, error) { a.calls.Flush(); return none{}, nil }),
+		"calls.end":   channel.Answer(func(context.Context, none) (none, error) { a.calls.End(); return none{}, nil }),
+		"watch":       channel.Events(a.watchFor),
+		"run":         channel.Answer(a.runCommand),
 		"file.write": channel.Answer(func(_ context.Context, in channel.WriteFileRequest) (none, error) {
 			return none{}, a.priority.ordinarily(func() error { return writeFile(in) })
 		}),
@@ -62,10 +73,11 @@ func (a *agent) handlers() map[string]channel.Handler {
 			return none{}, a.powerOff()
 		}),
 	}
-	for name, h := range calls {
-		calls[name] = survivor(h)
+	maps.Copy(all, a.latenessCalls())
+	for name, h := range all {
+		all[name] = survivor(h)
 	}
-	return calls
+	return all
 }
 
 // survivor makes a panic in a call that call's error, and names it on the
@@ -119,13 +131,16 @@ func (a *agent) stopLoad(ctx context.Context, in channel.LoadID) (observe.Load, 
 }
 
 // readLoads gives the counters of all loads in the order they were started.
-func (a *agent) readLoads() []observe.Load {
+func (a *agent) readLoads() []observe.Load { return a.eachLoad((*load.Process).Read) }
+
+// eachLoad asks all loads in the order they were started.
+func (a *agent) eachLoad(ask func(*load.Process) observe.Load) []observe.Load {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	out := []observe.Load{}
 	for id := 1; id <= a.nextID; id++ {
 		if p := a.loads[id]; p != nil {
-			r := p.Read()
+			r := ask(p)
 			r.ID = id
 			out = append(out, r)
 		}

@@ -16,6 +16,8 @@ import (
 	"github.com/switchyard-project/switchyard/harness/channel"
 	"github.com/switchyard-project/switchyard/harness/mailbox"
 	"github.com/switchyard-project/switchyard/harness/observe"
+	"github.com/switchyard-project/switchyard/harness/observe/calls"
+	"github.com/switchyard-project/switchyard/harness/observe/lateness"
 	"github.com/switchyard-project/switchyard/harness/observe/sampler"
 )
 
@@ -71,7 +73,7 @@ func (a *agent) carryOut(plan mailbox.Plan, out *results) error {
 	c.watch = w
 	c.tell(mailbox.Result{Began: &mailbox.Began{Seed: plan.Seed}})
 	for _, step := range []func() error{
-		c.insertWith, c.lookBefore, c.startLoads, c.applyAll, c.steady, c.revertAll, c.unloadAll, c.stopLoads, c.fence,
+		c.insertWith, c.lookBefore, c.traceCalls, c.startLoads, c.beginLateness, c.applyAll, c.steady, c.revertAll, c.unloadAll, c.endLateness, c.stopLoads, c.endCalls, c.fence,
 	} {
 		if err = step(); err != nil {
 			break
@@ -104,7 +106,7 @@ func (c *conduct) action(name, detail string, do func() error) error {
 
 func (c *conduct) insert(m mailbox.Module) error {
 	return c.action("load", m.Name, func() error {
-		return c.priority.ordinarily(func() error { return unix.InitModule(m.Content, "") })
+		return c.insertModule(m.Name, "", m.Content, "")
 	})
 }
 
@@ -115,6 +117,23 @@ func (c *conduct) insertWith() error {
 			return errGivenUp
 		}
 	}
+	return nil
+}
+
+// traceCalls has the calls of all patches' functions seen, if that is planned.
+func (c *conduct) traceCalls() error {
+	if !c.plan.Calls {
+		return nil
+	}
+	var in calls.Request
+	for _, p := range c.plan.Patches {
+		in.Patches = append(in.Patches, observe.TracedPatch{Patch: p.Name, Replace: p.Replace, Functions: p.Traced})
+	}
+	return c.calls.Begin(in, c.watch.ring.Emit)
+}
+
+func (c *conduct) endCalls() error {
+	c.calls.End()
 	return nil
 }
 
@@ -163,6 +182,9 @@ func (c *conduct) probe(when string, from, to int) {
 
 func (c *conduct) applyAll() error {
 	pause(time.Duration(c.plan.BeforeApplyNS))
+	if err := c.lateWindow(lateness.Apply); err != nil {
+		return err
+	}
 	for i, p := range c.plan.Patches {
 		mark := c.watch.ring.Last()
 		err := c.insert(p.Module)
@@ -198,7 +220,7 @@ func (c *conduct) follow(patch int, mark uint64, to string) bool {
 		c.await(mark, traceLag, func(t *observe.Transition) bool { return t.Exact && t.Edge == observe.EdgeEnd })
 	} else {
 		c.whole = false
-		f.Blockers = sampler.Blockers(context.Background(), "/proc", "/sys", p.Functions)
+		f.Blockers = sampler.Examination{Functions: p.Functions, Core: true}.Blockers(context.Background())
 	}
 	c.tell(mailbox.Result{Followed: &f})
 	return f.Done
@@ -229,7 +251,11 @@ func (c *conduct) awaitEvent(mark uint64, patience time.Duration, right func(obs
 // steady lets the loads run against the patched code.
 func (c *conduct) steady() error {
 	if c.whole {
+		if err := c.lateWindow(lateness.Patched); err != nil {
+			return err
+		}
 		c.progress()
+		c.settle()
 	}
 	pause(time.Duration(c.plan.BeforeRevertNS))
 	return nil
@@ -237,6 +263,11 @@ func (c *conduct) steady() error {
 
 // revertAll disables what was applied, the last first; also one that stalled.
 func (c *conduct) revertAll() error {
+	if c.applied > 0 {
+		if err := c.lateWindow(lateness.Revert); err != nil {
+			return err
+		}
+	}
 	for i := c.applied - 1; i >= 0; i-- {
 		name := c.plan.Patches[i].Name
 		if _, there := number(channel.LivepatchFolder + "/" + name + "/enabled"); !there {
@@ -255,6 +286,9 @@ func (c *conduct) revertAll() error {
 			return nil
 		}
 	}
+	if err := c.lateWindow(lateness.After); err != nil {
+		return err
+	}
 	c.probe(mailbox.After, 0, c.applied)
 	return nil
 }
@@ -268,7 +302,7 @@ func (c *conduct) unloadAll() error {
 		u := mailbox.Unloaded{Patch: i}
 		err := c.action("unload", name, func() error {
 			for until := monotonic() + int64(unloadPatience); ; {
-				err := c.priority.ordinarily(func() error { return unloadModule(name) })
+				err := c.removeModule(name)
 				if !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EBUSY) || monotonic() > until {
 					return err
 				}

@@ -45,6 +45,7 @@ func (a *agent) serveMailbox() error {
 	if err := a.warm(); err != nil {
 		return err
 	}
+	_ = a.calls.Prepare() // what is wrong, Begin tells
 	ready := mailbox.Ready{Release: a.facts().Release, Problems: a.problems}
 	if err := out.say(1, mailbox.Result{Ready: &ready}); err != nil {
 		return err

@@ -19,11 +19,15 @@ import (
 
 	"github.com/switchyard-project/switchyard/harness/channel"
 	"github.com/switchyard-project/switchyard/harness/load"
+	"github.com/switchyard-project/switchyard/harness/observe/lateness"
 )
 
 func main() {
 	if os.Args[0] == load.ProcessName {
 		os.Exit(load.Main(os.Args))
+	}
+	if os.Args[0] == lateness.ProcessName {
+		os.Exit(lateness.Main())
 	}
 	os.Exit(run())
 }
@@ -50,7 +54,7 @@ func run() int {
 		go guarded(func() { _ = a.priority.ordinarily(a.children.reap) })
 	}
 	if wantsMailbox() {
-		a.ring = mailboxRing
+		a.ring, a.virtual = mailboxRing, true
 		if err := a.serveMailbox(); err != nil {
 			return a.fail(fmt.Errorf("serve the mailbox: %w", err))
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -52,6 +53,36 @@ func loadModule(path, params string) error {
 		return fmt.Errorf("load module %s: %w", path, err)
 	}
 	return nil
+}
+
+// insertModule loads a module by its file or its content, between which the
+// tracing of calls learns of it.
+func (a *agent) insertModule(name, path string, content []byte, params string) error {
+	a.calls.Loading(name, path, content)
+	err := a.priority.ordinarily(func() error {
+		if content != nil {
+			return unix.InitModule(content, params)
+		}
+		return loadModule(path, params)
+	})
+	if err == nil {
+		a.calls.Loaded(name)
+	}
+	return err
+}
+
+// moduleName is what the kernel calls the module in a file.
+func moduleName(path string) string {
+	return strings.ReplaceAll(strings.TrimSuffix(filepath.Base(path), ".ko"), "-", "_")
+}
+
+// removeModule unloads a module.
+func (a *agent) removeModule(name string) error {
+	err := a.priority.ordinarily(func() error { return unloadModule(name) })
+	if err == nil {
+		a.calls.Unloaded(name)
+	}
+	return err
 }
 
 func unloadModule(name string) error {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/switchyard-project/switchyard/harness/channel"
+	"github.com/switchyard-project/switchyard/harness/load"
 	"github.com/switchyard-project/switchyard/harness/observe"
 	"github.com/switchyard-project/switchyard/harness/observe/sampler"
 )
@@ -129,6 +130,16 @@ func (a *agent) newWatch(in channel.WatchOptions) *watch {
 	return w
 }
 
+// note puts an event into the watch that runs; without one it is lost.
+func (a *agent) note(e observe.Event) {
+	a.watching.Lock()
+	w := a.watch
+	a.watching.Unlock()
+	if w != nil {
+		w.ring.Emit(e)
+	}
+}
+
 // first waits for the event with which a watch begins.
 func (w *watch) first() (observe.Event, error) {
 	ctx, cancel := context.WithCancelCause(w.ctx)
@@ -176,7 +187,7 @@ func (a *agent) readLoadsEvery(ctx context.Context, every time.Duration, emit fu
 			return
 		}
 		t := monotonic()
-		for _, l := range a.readLoads() {
+		for _, l := range a.eachLoad((*load.Process).Reading) {
 			emit(observe.Event{T: t, Kind: observe.KindLoad, Load: &l})
 		}
 	}

@@ -187,6 +187,10 @@ func TestReportsAreValid(t *testing.T) {
 				Witness: &report.Windows{Apply: &report.Window{CPUs: []report.CPUWindow{}}},
 				Noise:   "x", Clock: &report.ClockPace{Rate: 1},
 			},
+			Calls: &report.Calls{
+				Functions:   []report.CalledFunction{{Versions: map[string]uint64{"m": 1}, Callers: []report.Caller{{}}, Contexts: map[string]uint64{"kthread": 1}, Unseen: "x"}},
+				Unexercised: []string{"vmlinux:f"}, Late: []report.LateCall{{}}, Void: "x", Consistency: &report.Consistency{},
+			},
 			CutOff: "in step apply", KernelLog: []report.LogLine{{Text: "x"}}, KernelLogOmitted: 1,
 			Load: []report.Load{{Readings: []report.Reading{{Errors: 1}}}}, LogReports: []report.LogReport{{}}, Steps: []report.Step{{}},
 		}}},

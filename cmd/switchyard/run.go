@@ -70,6 +70,8 @@ type runFlags struct {
 	machineFlags
 	seedFlags
 	futuresFlag
+	callsFlag
+	interruptionFlag
 	diffFlags
 	repeatFlags
 	bundleFlag
@@ -113,6 +115,8 @@ func (f *runFlags) register(cmd *cobra.Command) {
 	f.machineFlags.register(cmd)
 	f.seedFlags.register(cmd)
 	f.futuresFlag.register(cmd)
+	f.callsFlag.register(cmd)
+	f.interruptionFlag.register(cmd)
 	f.diffFlags.register(cmd)
 	f.repeatFlags.register(cmd)
 	f.bundleFlag.register(cmd)
@@ -199,6 +203,7 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 	if err := f.repeatFlags.check(cmd, &f.seedFlags); err != nil {
 		return err
 	}
+	f.interruptionFlag.settle(cmd, f.seeds)
 	in, err := f.open(args)
 	if err != nil {
 		return err
@@ -289,7 +294,7 @@ func (f *runFlags) runAll(ctx context.Context, y *run.Yard, scr *screen, cmd *co
 	for _, c := range found {
 		p := f.plan(cmd, c, in)
 		p.Dir = p.DirFor(dir)
-		plans = append(plans, planned{p, func(seed int64) string { return again(cmd, in.words, c.Selector(), f.words(seed)...) }})
+		plans = append(plans, planned{p, func(seed int64) string { return f.again(cmd, in, c.Selector(), seed) }})
 	}
 	all, err := f.runPlans(ctx, y, scr, batch{dir, plans})
 	if len(all) == 0 {
@@ -320,9 +325,14 @@ func (f *runFlags) plan(cmd *cobra.Command, c kernels.Candidate, in *input) run.
 		Kernel: c, Selector: f.kernel,
 		Patches: in.patches, With: in.with, Loads: in.loads,
 		Guest: f.start(), StallAfter: f.stallAfter,
-		Expected: check.Verdict(f.expect), Futures: in.futures, Bundle: bundle.Mode(f.bundle),
-		Repro: again(cmd, in.words, c.Selector(), f.words(f.seed)...),
+		Expected: check.Verdict(f.expect), Futures: in.futures, Interruption: f.interruption, Calls: f.calls, Bundle: bundle.Mode(f.bundle),
+		Repro: f.again(cmd, in, c.Selector(), f.seed),
 	}
+}
+
+// again is the command line that does this run again, of a seed if it has one.
+func (f *runFlags) again(cmd *cobra.Command, in *input, selector string, seed int64) string {
+	return again(cmd, in.words, selector, slices.Concat(f.interruptionFlag.words(), f.seedFlags.words(seed))...)
 }
 
 // again is the command line that does the same on one kernel: words, and the
@@ -332,11 +342,15 @@ func again(cmd *cobra.Command, words []string, selector string, more ...string) 
 	words = slices.Clone(words)
 	cmd.Flags().Visit(func(flag *pflag.Flag) {
 		switch flag.Name {
-		case "kernel", "artifacts", "format", "vms", "bundle", "deterministic", "seed", "seeds", "repeat", "until", "only", "direction", "threshold":
+		case "kernel", "artifacts", "format", "vms", "bundle", "deterministic", "seed", "seeds", "repeat", "until", "interruption", "only", "direction", "threshold":
 			return
 		}
 		if flag.Value.String() == "true" && flag.NoOptDefVal == "true" { // -cold
 			words = append(words, "-"+flag.Name)
+			return
+		}
+		if flag.Value.String() == "false" && flag.NoOptDefVal == "true" { // -calls=false
+			words = append(words, "-"+flag.Name+"=false")
 			return
 		}
 		values := []string{flag.Value.String()}

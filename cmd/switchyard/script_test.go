@@ -17,7 +17,8 @@ import (
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"switchyard": func() { os.Exit(realMain(os.Args[1:])) },
+		"switchyard":       func() { os.Exit(realMain(os.Args[1:])) },
+		"switchyard-forge": func() { os.Exit(forge(os.Args[1:])) },
 	})
 }
 
@@ -33,13 +34,19 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	crowd, err := filepath.Abs("testdata/crowd")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"status": status},
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("SWITCHYARD_CACHE", cache)
+			e.Setenv("CACHE", cache)
 			e.Setenv("TESTDATA", testdata)
+			e.Setenv("CROWD", crowd)
 			// What go needs to build the agent.
 			for _, name := range []string{"HOME", "GOCACHE", "GOMODCACHE", "GOPATH", "GOFLAGS", "GOPROXY", "SWITCHYARD_DEBIAN_MIRROR", "SWITCHYARD_ACCEL"} {
 				if v, ok := os.LookupEnv(name); ok {

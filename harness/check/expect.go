@@ -5,6 +5,7 @@ package check
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/switchyard-project/switchyard/harness/observe"
@@ -15,6 +16,9 @@ type Outcome struct {
 	Verdict  Verdict
 	Reason   string // in a sentence; of a refusal the kernel's own words
 	Blockers []observe.Blocker
+	// Diagnosis says why, and what to do; the sentences are in Reason too if it
+	// stalled.
+	Diagnosis []Diagnosis
 }
 
 func (o Outcome) String() string {
@@ -68,12 +72,17 @@ func Refused(pattern string) Expectation {
 // Trait is something that must hold of one and the same blocker.
 type Trait struct {
 	text  string
-	holds func(observe.Blocker) bool
+	holds func(Outcome, observe.Blocker) bool
+}
+
+// of is a trait that shows from the task alone.
+func of(text string, holds func(observe.Blocker) bool) Trait {
+	return Trait{text, func(_ Outcome, b observe.Blocker) bool { return holds(b) }}
 }
 
 // Named wants the task's name (comm).
 func Named(comm string) Trait {
-	return Trait{"named " + comm, func(b observe.Blocker) bool { return b.Comm == comm }}
+	return of("named "+comm, func(b observe.Blocker) bool { return b.Comm == comm })
 }
 
 // The kinds of tasks, as Kind wants them.
@@ -82,22 +91,59 @@ const (
 	KThread  = observe.KThread
 	KWorker  = observe.KWorker
 	IOWorker = observe.IOWorker
+	IdleTask = observe.IdleTask
 )
 
 // Kind wants the kind of task: UserTask, KThread, …
 func Kind(kind string) Trait {
-	return Trait{"a " + kind, func(b observe.Blocker) bool { return b.Kind == kind }}
+	return of("a "+kind, func(b observe.Blocker) bool { return b.Kind == kind })
 }
 
 // AsleepOn wants the task to sleep with function, a patched one, on its stack.
 func AsleepOn(function string) Trait {
-	return Trait{"asleep on " + function, func(b observe.Blocker) bool {
+	return of("asleep on "+function, func(b observe.Blocker) bool {
 		return b.Reason == observe.Asleep && b.Function == function
-	}}
+	})
 }
 
 // Running wants the task to run, or to wait for a CPU.
-var Running = Trait{"running", func(b observe.Blocker) bool { return b.Reason == observe.Running }}
+var Running = of("running", func(b observe.Blocker) bool { return b.Reason == observe.Running })
+
+// UnreliableStack wants the core to have found the task's stack unreliable.
+var UnreliableStack = of("with an unreliable stack", func(b observe.Blocker) bool { return b.Reason == observe.Unreliable })
+
+// Working wants a kworker to be in a work item of that function.
+func Working(function string) Trait {
+	return of("working on "+function, func(b observe.Blocker) bool { return b.Work == function })
+}
+
+// ToldBy wants one of the witnesses, observe.ByProc, observe.ByCore or
+// observe.ByMemory, to have told of the task.
+func ToldBy(witness string) Trait {
+	return of("told of by "+witness, func(b observe.Blocker) bool { return slices.Contains(b.Witnesses, witness) })
+}
+
+// Diagnosed wants the task to be explained by a rule: what is the rule's name
+// ("kthread-loop", see docs/diagnoses.md) or part of its words.
+func Diagnosed(what string) Trait {
+	return Trait{fmt.Sprintf("diagnosed with %q", what), func(o Outcome, b observe.Blocker) bool {
+		return slices.ContainsFunc(o.Diagnosis, func(d Diagnosis) bool { return d.about(b) && d.is(what) })
+	}}
+}
+
+// Diagnosed is e and that the transition is explained by a rule, of its tasks
+// or of the whole: what is as for the trait of that name.
+func (e Expectation) Diagnosed(what string) Expectation {
+	return Expectation{fmt.Sprintf("%s, diagnosed with %q", e.Text, what), func(o Outcome) error {
+		if err := e.match(o); err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(o.Diagnosis, func(d Diagnosis) bool { return d.is(what) }) {
+			return fmt.Errorf("the diagnosis is %q", texts(o.Diagnosis))
+		}
+		return nil
+	}}
+}
 
 // Stalled expects the transition not to end, and one of those in the way to
 // have all traits.
@@ -117,7 +163,7 @@ func Stalled(traits ...Trait) Expectation {
 		for _, b := range o.Blockers {
 			all := true
 			for _, t := range traits {
-				all = all && t.holds(b)
+				all = all && t.holds(o, b)
 			}
 			if all {
 				return nil

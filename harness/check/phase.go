@@ -10,10 +10,11 @@ import (
 
 // PhaseOf is what a judge needs of a transition, nil if it never began, with
 // those who were in its way when a stall was called.
-func PhaseOf(name string, p *observe.Phase, blockers []observe.Blocker) Phase {
+func PhaseOf(name string, p *observe.Phase, blockers []observe.Blocker, setting Setting) Phase {
 	out := Phase{Name: name, Started: p != nil}
 	if p != nil {
 		out.Done, out.Took, out.TasksLeft = p.Done(), p.Took(), p.Left()
+		out.Diagnosis = Diagnose(p, blockers, setting)
 	}
 	for _, b := range blockers {
 		out.Blockers = append(out.Blockers, blockerText(b))

@@ -4,6 +4,7 @@ package check
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -21,9 +22,9 @@ const (
 	// VerdictRefused: the kernel did not take the patch, or no live patch can be
 	// made of it.
 	VerdictRefused Verdict = "refused"
-	// VerdictIneffective: a probe saw code that should not have run there: the
-	// old one while patched, the new one after the revert; or no transition
-	// began at all.
+	// VerdictIneffective: a probe or the tracing of calls saw code that should
+	// not have run there: the old one while patched, the new one after the
+	// revert; or no transition began at all.
 	VerdictIneffective Verdict = "ineffective"
 	// VerdictInconsistent: a load saw a result that neither the old nor the new
 	// code gives.
@@ -50,6 +51,7 @@ type Phase struct {
 	Took      time.Duration // guest CLOCK_MONOTONIC
 	TasksLeft int           // at the last sample
 	Blockers  []string      // who was left, in words, at the last sample
+	Diagnosis []Diagnosis   // why
 }
 
 // Evidence is all that a judgement rests on.
@@ -61,7 +63,11 @@ type Evidence struct {
 	// WrongProbes and WrongLoads say, each in a sentence, what was seen that
 	// should not have been.
 	WrongProbes, WrongLoads []string
-	Leaks                   []string // what stayed after the revert
+	// LateCalls say, each in a sentence, which calls ran a version of a patched
+	// function whose time was over. From a history that is not whole there are
+	// none.
+	LateCalls []string
+	Leaks     []string // what stayed after the revert
 }
 
 // Judge gives the verdict and its reason in a sentence.
@@ -90,8 +96,8 @@ func Judge(e Evidence) (Verdict, string) {
 	if len(e.WrongLoads) > 0 {
 		return VerdictInconsistent, strings.Join(e.WrongLoads, "; ")
 	}
-	if len(e.WrongProbes) > 0 {
-		return VerdictIneffective, strings.Join(e.WrongProbes, "; ")
+	if wrong := slices.Concat(e.WrongProbes, e.LateCalls); len(wrong) > 0 {
+		return VerdictIneffective, strings.Join(wrong, "; ")
 	}
 	if len(e.Leaks) > 0 {
 		return VerdictLeaked, "after the revert there is still " + strings.Join(e.Leaks, ", ")
@@ -101,11 +107,19 @@ func Judge(e Evidence) (Verdict, string) {
 
 func stallReason(p Phase) string {
 	text := fmt.Sprintf("%s not done after %.1f s of guest time, %s left", p.Name, p.Took.Seconds(), plural(p.TasksLeft, "task"))
-	if len(p.Blockers) > 0 {
+	if n := len(p.Blockers); n > mostTold {
+		text += ": " + strings.Join(p.Blockers[:mostTold], "; ") + fmt.Sprintf("; and %d more", n-mostTold)
+	} else if n > 0 {
 		text += ": " + strings.Join(p.Blockers, "; ")
+	}
+	for _, d := range p.Diagnosis {
+		text += ". " + d.Text
 	}
 	return text
 }
+
+// mostTold is how many of those in the way a reason names.
+const mostTold = 10
 
 func plural(n int, noun string) string {
 	if n == 1 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -25,6 +26,7 @@ type counterMemory struct {
 	claimed     atomic.Uint32 // somebody writes the text
 	length      atomic.Uint32 // set when the text is whole
 	text        [1000]byte    // the first error
+	latency     latencyMemory
 }
 
 const counterSize = int(unsafe.Sizeof(counterMemory{}))
@@ -49,8 +51,12 @@ func (c *Counter) close() {
 	}
 }
 
-// Op counts one operation that was right.
-func (c *Counter) Op() { c.m.ops.Add(1) }
+// Op counts one operation that was right, and how long it took; what a load
+// waits for of its own will is no part of that.
+func (c *Counter) Op(took time.Duration) {
+	c.m.latency.record(int64(took))
+	c.m.ops.Add(1)
+}
 
 // Wrong counts a wrong result; the text of the first is kept.
 func (c *Counter) Wrong(format string, args ...any) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -73,14 +74,16 @@ func storm(ctx context.Context, c *Counter, s Spec, elf []byte) error {
 			for k := range args {
 				args[k] = "turn"
 			}
+			began := time.Now()
 			status, err := runProgram(program, args)
+			took := time.Since(began)
 			switch {
 			case err != nil:
 				c.Wrong("start a program: %v", err)
 			case !status.Exited() || status.ExitStatus() != len(args):
 				c.Wrong("a program with %d arguments ended with status %#x", len(args), uint32(status))
 			default:
-				c.Op()
+				c.Op(took)
 			}
 			yield()
 		}

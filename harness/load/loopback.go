@@ -92,7 +92,9 @@ func echo(ctx context.Context, c *Counter, conn net.Conn, network string, serial
 		if ctx.Err() != nil {
 			return // or our deadline would undo that of the end
 		}
+		began := time.Now()
 		n, err := exchange(conn, network, want, got)
+		took := time.Since(began)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -105,7 +107,7 @@ func echo(ctx context.Context, c *Counter, conn net.Conn, network string, serial
 			c.Wrong("%s over lo: %d bytes came back other than they went (%d)", network, n, len(want))
 			return
 		default:
-			c.Op()
+			c.Op(took)
 		}
 		yield()
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"runtime"
 	"syscall"
+	"time"
 )
 
 var pipePing = Load{
@@ -57,6 +58,7 @@ func ping(ctx context.Context, c *Counter, out, in int, token uint64) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	for ctx.Err() == nil {
+		began := time.Now()
 		if err := send(out, token); err != nil {
 			c.Wrong("write to a pipe: %v", err)
 			return
@@ -70,7 +72,7 @@ func ping(ctx context.Context, c *Counter, out, in int, token uint64) {
 			c.Wrong("sent %#x through a pipe, got %#x back and not one more", token, got)
 			return // the two are out of step for good
 		}
-		c.Op()
+		c.Op(time.Since(began))
 		token = got
 		yield()
 	}

@@ -41,6 +41,7 @@ type Process struct {
 
 	mu      sync.Mutex
 	counter *Counter // nil once last is set
+	latency latencyReader
 	last    observe.Load
 }
 
@@ -107,6 +108,18 @@ func (p *Process) Read() observe.Load {
 	case <-p.done:
 		out.Dead = true
 	default:
+	}
+	return out
+}
+
+// Reading is Read with the latency of what was done since Reading was called
+// before.
+func (p *Process) Reading() observe.Load {
+	out := p.Read()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.counter != nil {
+		out.Latency = p.latency.next(&p.counter.m.latency)
 	}
 	return out
 }

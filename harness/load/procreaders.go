@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"runtime"
 	"sync"
+	"time"
 )
 
 var procReaders = Load{
@@ -47,13 +48,15 @@ func readFiles(ctx context.Context, c *Counter, s Spec) error {
 		runtime.LockOSThread()
 		buf := make([]byte, 64<<10)
 		for ctx.Err() == nil {
+			began := time.Now()
 			content, err := readOnce(file, buf)
+			took := time.Since(began)
 			if err != nil {
 				c.Wrong("read %s: %v", file, err)
 			} else if err := check.see(content); err != nil {
 				c.Wrong("%s: %v", file, err)
 			} else {
-				c.Op()
+				c.Op(took)
 			}
 			yield()
 		}

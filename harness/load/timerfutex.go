@@ -62,7 +62,7 @@ func timers(ctx context.Context, c *Counter, now func() int64) error {
 		case took < wait:
 			c.Wrong("a timer for %v fired after %v", wait, took)
 		default:
-			c.Op()
+			c.Op(took - wait) // how late it was
 		}
 	}
 	return nil
@@ -158,6 +158,7 @@ func turns(ctx context.Context, c *Counter, wake func(*uint32)) {
 		<-done
 	}()
 	for ours := uint64(1); ctx.Err() == nil; ours++ {
+		began := time.Now()
 		n, ok := b.pass(0, 1)
 		if !ok {
 			c.Wrong("a futex word that only its owner changes is %d", atomic.LoadUint32(&b.word))
@@ -170,7 +171,7 @@ func turns(ctx context.Context, c *Counter, wake func(*uint32)) {
 			c.Wrong("after %d turns here the other side took %d", ours, theirs)
 			return
 		}
-		c.Op()
+		c.Op(time.Since(began))
 		yield()
 	}
 }

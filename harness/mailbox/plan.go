@@ -22,6 +22,7 @@ import (
 	"hash/crc32"
 
 	"github.com/switchyard-project/switchyard/harness/load"
+	"github.com/switchyard-project/switchyard/harness/observe"
 )
 
 // BlobName is the fw_cfg file that holds the plan.
@@ -48,6 +49,19 @@ type Plan struct {
 	BeforeRevertNS int64  `json:"before_revert_ns,omitempty"`
 	// StallAfterNS is when a transition counts as stalled.
 	StallAfterNS int64 `json:"stall_after_ns"`
+	// Calls has the calls of the patched functions seen.
+	Calls bool `json:"calls,omitempty"`
+	// Lateness: it is measured how late who must run at once runs; nil: not.
+	Lateness *Lateness `json:"lateness,omitempty"`
+}
+
+// Lateness is how it is measured.
+type Lateness struct {
+	// Timer: With holds the module of the second witness.
+	Timer bool `json:"timer"`
+	// SettleNS is how long nothing else is done before the first patch, and
+	// again when all are applied.
+	SettleNS int64 `json:"settle_ns"`
 }
 
 // Module is a module's file.
@@ -62,6 +76,9 @@ type Patch struct {
 	Module
 	Functions []string `json:"functions,omitempty"` // the patched ones
 	Probes    []string `json:"probes,omitempty"`    // files to read
+	// Traced are the functions with their replacements, for Plan.Calls.
+	Traced  []observe.TracedFunction `json:"traced,omitempty"`
+	Replace bool                     `json:"replace,omitempty"` // it replaces all patches before it
 }
 
 // Load is a load and how long to wait before it is started.

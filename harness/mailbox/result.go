@@ -205,7 +205,11 @@ func whole(e *observe.Event) bool {
 	case observe.KindBlocker:
 		return e.Blocker != nil
 	case observe.KindLoad:
-		return e.Load != nil
+		if e.Load == nil {
+			return false
+		}
+		_, err := e.Load.Latency.Histogram()
+		return err == nil
 	case observe.KindKernelLog:
 		return e.KernelLog != nil
 	case observe.KindWatch:
@@ -214,6 +218,14 @@ func whole(e *observe.Event) bool {
 		return e.Cost != nil
 	case observe.KindLost:
 		return e.Lost != nil
+	case observe.KindTracing:
+		return e.Tracing != nil
+	case observe.KindCalls:
+		return e.Calls != nil
+	case observe.KindCall:
+		return e.Call != nil
+	case observe.KindLateness:
+		return e.Lateness != nil
 	}
 	return false
 }
@@ -227,7 +239,7 @@ func parse(line []byte) (e Entry, err error) {
 		return e, fmt.Errorf("not an event of a guest: %.40q", e.Kind)
 	case e.Clock != observe.Guest || e.T < 0:
 		return e, fmt.Errorf("a guest has one clock, from 0: %.40q, %d", e.Clock, e.T)
-	case e.Offset != nil || e.Death != nil:
+	case e.Offset != nil || e.Death != nil || e.Taken != nil:
 		return e, errors.New("what only a host knows")
 	}
 	if e.Kind == KindResult {

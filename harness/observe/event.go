@@ -38,6 +38,8 @@ const (
 	KindWatch      = "watch"      // a watcher is up, Watch
 	KindCost       = "cost"       // what watching cost, Cost
 	KindLost       = "lost"       // events were lost, Lost
+	KindLateness   = "lateness"   // how late a witness ran, Lateness
+	KindTaken      = "taken"      // what the host took from a virtual CPU, Taken
 	KindOffset     = "offset"     // both clocks at one moment, Offset
 	KindQMP        = "qmp"        // an event from QEMU, Raw as it came
 	KindDeath      = "death"      // the machine ended, Death
@@ -65,8 +67,13 @@ type Event struct {
 	Watch      *Watch          `json:"watch,omitempty"`
 	Cost       *Cost           `json:"cost,omitempty"`
 	Lost       *Lost           `json:"lost,omitempty"`
+	Lateness   *Lateness       `json:"lateness,omitempty"`
+	Taken      *Taken          `json:"taken,omitempty"`
 	Offset     *Offset         `json:"offset,omitempty"`
 	Death      *Death          `json:"death,omitempty"`
+	Tracing    *Tracing        `json:"tracing,omitempty"`
+	Calls      *Calls          `json:"calls,omitempty"`
+	Call       *Call           `json:"call,omitempty"`
 	Step       *Step           `json:"step,omitempty"`
 	Finding    *Finding        `json:"finding,omitempty"`
 	Followed   *Followed       `json:"followed,omitempty"`
@@ -165,6 +172,9 @@ const (
 	KThread  = "kthread"
 	KWorker  = "kworker"
 	IOWorker = "io worker"
+	// IdleTask is swapper/N, the idle task of CPU N. It has no folder in /proc:
+	// only the core's messages and the guest's memory tell of it.
+	IdleTask = "idle task"
 )
 
 // The reasons a task is not switched, as far as /proc shows.
@@ -175,6 +185,13 @@ const (
 	// Waiting: sleeps with no patched function on its stack. Its stack may be
 	// unreliable, or the core has not looked at it since.
 	Waiting = "asleep elsewhere"
+)
+
+// The witnesses that tell of a blocker.
+const (
+	ByProc   = "proc"   // its files in /proc
+	ByCore   = "core"   // the debug messages of the kernel's livepatch core
+	ByMemory = "memory" // the guest's memory, read from outside
 )
 
 // Blocker is a task in the way of a transition, examined.
@@ -194,6 +211,19 @@ type Blocker struct {
 	Stack    []string `json:"stack,omitempty"`   // outermost last, "name+0xoff/0xsize [module]"
 	Wchan    string   `json:"wchan,omitempty"`
 	Round    int      `json:"round,omitempty"` // 0: unknown
+
+	// Work is the function of the work item that a kworker is in; "" where its
+	// stack does not tell, as when it runs.
+	Work string `json:"work,omitempty"`
+	// Frame is the one at which the unwinder stops trusting an unreliable stack,
+	// as far as that shows from /proc; "" if it does not.
+	Frame string `json:"frame,omitempty"`
+	// NoHZFull: its CPU has no tick while one task runs there.
+	NoHZFull bool `json:"nohz_full,omitempty"`
+	// Witnesses say who told of it, ByProc, ByCore, ByMemory; none: ByProc.
+	Witnesses []string `json:"witnesses,omitempty"`
+	// Differ is a sentence where two witnesses do not agree, "" where they do.
+	Differ string `json:"differ,omitempty"`
 }
 
 // Load is the counters of one load at one moment, from its start on.
@@ -205,6 +235,8 @@ type Load struct {
 	Errors     uint64 `json:"errors"`
 	FirstError string `json:"first_error,omitempty"`
 	Dead       bool   `json:"dead,omitempty"` // its process ended by itself
+	// Latency is of the operations since the event before of this load.
+	Latency Latency `json:"latency,omitempty"`
 }
 
 // KernelLog is one record of /dev/kmsg.
@@ -239,9 +271,10 @@ type Cost struct {
 	Looks     int   `json:"looks"`
 	WallNS    int64 `json:"wall_ns"`
 	CPUNS     int64 `json:"cpu_ns"`
-	ScanNS    int64 `json:"scan_ns"`     // CPU time of the thread that looks for new tasks
-	MaxCPUNS  int64 `json:"max_cpu_ns"`  // the dearest look of a transition
-	MaxLateNS int64 `json:"max_late_ns"` // the latest look
+	ScanNS    int64 `json:"scan_ns"`              // CPU time of the thread that looks for new tasks
+	ExamineNS int64 `json:"examine_ns,omitempty"` // CPU time of the threads that examine blockers
+	MaxCPUNS  int64 `json:"max_cpu_ns"`           // the dearest look of a transition
+	MaxLateNS int64 `json:"max_late_ns"`          // the latest look
 }
 
 // Lost says that the events of a source are not all here.

@@ -57,6 +57,9 @@ func cutTables(ko []byte, l *layout, keep func(Function) bool) ([]byte, error) {
 	var first place
 	var table []bool
 	for i, f := range t.functions {
+		if slices.Contains(t.places[:i], t.places[i]) {
+			return nil, errors.New("two of its objects share a table")
+		}
 		if i > 0 && t.places[i] == t.places[i-1].plus(l.fn.size) {
 			table = append(table, keep(f))
 			continue

@@ -7,11 +7,11 @@ import "github.com/switchyard-project/switchyard/harness/observe/lateness"
 // The windows of a run in which it was measured how late who had to run at
 // once ran: the same load is there in all of them.
 const (
-	WindowBaseline = "baseline" // before anything was patched
-	WindowApply    = "apply"    // from before the module is inserted to the transition's end, or to the stall
-	WindowPatched  = "patched"  // all is applied and steady
-	WindowRevert   = "revert"   // from before `enabled` is written to the transition's end, or to the stall
-	WindowAfter    = "after"    // nothing is patched any more
+	WindowBaseline = lateness.Baseline // before anything was patched
+	WindowApply    = lateness.Apply    // from before the module is inserted to the transition's end, or to the stall
+	WindowPatched  = lateness.Patched  // all is applied and steady
+	WindowRevert   = lateness.Revert   // from before `enabled` is written to the transition's end, or to the stall
+	WindowAfter    = lateness.After    // nothing is patched any more
 )
 
 // Interruption is how long anybody was interrupted, by two witnesses: a task

@@ -7,6 +7,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/jstemmer/go-junit-report/v2/junit"
 )
@@ -83,7 +84,7 @@ func (m Merged) runSuite() junit.Testsuite {
 		}
 		t := junit.Testcase{Classname: r.Patch.Name, Name: name, Time: fmt.Sprintf("%.3f", float64(r.ElapsedNS)/1e9)}
 		if !r.AsExpected() {
-			lines := []string{oneLine(r.Reason)}
+			lines := slices.Concat(r.why(), r.inTheWay())
 			if r.Refused() {
 				lines = nil
 				for _, one := range r.Refusals {

@@ -98,10 +98,10 @@ type history struct {
 	warnings []string
 	started  []observe.Load
 	final    map[int]observe.Load
+	follows  []*observe.Followed
 	applied  []*followed
 	over     *observe.Over
 	step     *observe.Event // the one under way
-	events   int            // that the timeline must have
 	death    *observe.Death
 }
 
@@ -113,8 +113,9 @@ type followed struct {
 
 // way is one transition; its phase is nil if it never began.
 type way struct {
-	phase    *observe.Phase
-	blockers []observe.Blocker
+	phase     *observe.Phase
+	blockers  []observe.Blocker
+	diagnosis []check.Diagnosis
 }
 
 func (w *way) report(patched []Function) *Phase {
@@ -137,7 +138,7 @@ func (h *history) take(e observe.Event) error {
 	case e.Finding != nil:
 		h.takeFinding(*e.Finding)
 	case e.Followed != nil:
-		h.takeFollowed(e.Followed)
+		h.follows = append(h.follows, e.Followed)
 	case e.Kind == observe.KindStarted && e.Load != nil:
 		h.started = append(h.started, *e.Load)
 	case e.Kind == observe.KindFinal && e.Load != nil:
@@ -191,13 +192,6 @@ func (h *history) takeFinding(f observe.Finding) {
 	}
 }
 
-func (h *history) takeFollowed(f *observe.Followed) {
-	w := &way{phase: f.Phase(h.timeline), blockers: f.Blockers}
-	h.events = max(h.events, f.Events)
-	h.evidence.Phases = append(h.evidence.Phases, check.PhaseOf(f.To, w.phase, w.blockers))
-	h.put(f.Patch, f.To, w)
-}
-
 // put sets one way of a patch.
 func (h *history) put(patch, to string, w *way) {
 	i := slices.IndexFunc(h.applied, func(f *followed) bool { return f.patch == patch })
@@ -220,7 +214,7 @@ func (h *history) unfollowed() {
 		if i >= 0 && (p.To == observe.Apply && h.applied[i].apply != nil || p.To == observe.Revert && h.applied[i].revert != nil) {
 			continue
 		}
-		h.put(p.Patch, p.To, &way{phase: p})
+		h.put(p.Patch, p.To, h.wayOf(p, remembered(p), len(h.timeline)))
 	}
 }
 
@@ -228,9 +222,15 @@ func (h *history) unfollowed() {
 func (h *history) report(own observe.Timeline) Run {
 	r := &h.run
 	r.ElapsedNS = own[len(own)-1].T - own[0].T
+	h.takeFollowed()
 	log := h.kernelLog()
 	h.evidence.Reports = check.Reports(log)
-	r.Warnings = append(h.lost(), h.warnings...)
+	r.Calls = CallsOf(h.timeline)
+	h.evidence.LateCalls = r.Calls.Wrong()
+	r.Warnings = slices.Concat(h.lost(), r.Calls.warnings(), h.warnings)
+	if r.Observer = observerOf(h.timeline); r.Observer.warning() != "" {
+		r.Warnings = append(r.Warnings, r.Observer.warning())
+	}
 	switch {
 	case h.over == nil:
 		h.cutOff()
@@ -256,7 +256,13 @@ func (h *history) report(own observe.Timeline) Run {
 		r.LogReports = append(r.LogReports, LogReport{Kind: rep.Kind, Title: rep.Title, Text: rep.Text})
 	}
 	h.fillTransitions()
+	if r.Verdict == string(check.VerdictLost) {
+		r.Reason += silentReason(r.Blockers)
+	}
 	h.fillLog()
+	var of []string
+	r.Interruption, of = InterruptionOf(h.timeline, r.Accel, r.Deterministic != nil)
+	r.Warnings = append(r.Warnings, of...)
 	return *r
 }
 
@@ -281,8 +287,10 @@ func (h *history) gap() string {
 	for _, t := range h.torn {
 		return t.Error() + ", and without the rest there is no verdict"
 	}
-	if n := len(h.timeline); n < h.events {
-		return fmt.Sprintf("the timeline holds %d events, and the run had seen %d or more: without the rest there is no verdict", n, h.events)
+	for _, f := range h.follows {
+		if n := len(h.timeline); n < f.Events {
+			return fmt.Sprintf("the timeline holds %d events, and the run had seen %d or more: without the rest there is no verdict", n, f.Events)
+		}
 	}
 	return ""
 }
@@ -290,7 +298,7 @@ func (h *history) gap() string {
 // lost tells of the events that are not here.
 func (h *history) lost() (warnings []string) {
 	for _, e := range h.timeline {
-		if e.Lost != nil {
+		if e.Lost != nil && e.Lost.Source != observe.LostCalls { // those void themselves
 			warnings = append(warnings, fmt.Sprintf("%d events of %s were lost in the guest: what they told is not in this verdict", e.Lost.N, e.Lost.Source))
 		}
 	}
@@ -325,7 +333,10 @@ func (h *history) fillTransitions() {
 		}
 		for _, w := range []*way{f.apply, f.revert} {
 			if w != nil {
-				r.Blockers = append(r.Blockers, BlockersOf(w.phase, w.blockers)...)
+				r.Blockers = append(r.Blockers, blockersOf(w.phase, w.blockers, w.diagnosis)...)
+				for _, d := range w.diagnosis {
+					r.Diagnosis = append(r.Diagnosis, d.Text)
+				}
 			}
 		}
 		if i == 0 && f.apply != nil {

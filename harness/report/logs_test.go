@@ -5,10 +5,8 @@ package report_test
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -116,67 +114,6 @@ func FuzzLogs(f *testing.F) {
 			require.NoError(t, folder.SaveAll(dir))
 		}
 	})
-}
-
-// large are the logs of a stall with 1,000 tasks in it, each looked at five
-// times, and 10,000 samples.
-func large(t testing.TB) string {
-	t.Helper()
-	dir := t.TempDir()
-	own, err := os.ReadFile("testdata/logs/stalled/run.jsonl")
-	require.NoError(t, err)
-	const samples, tasks = 10000, 1000
-	events := 2 + samples + 5*tasks + tasks
-	text := string(own)
-	at := strings.Index(text, `"events":`)
-	end := at + strings.IndexAny(text[at:], ",}")
-	require.NoError(t, os.WriteFile(filepath.Join(dir, observe.RunFile), []byte(text[:at]+fmt.Sprintf(`"events":%d`, events)+text[end:]), 0o644))
-	var out bytes.Buffer
-	e := json.NewEncoder(&out)
-	add := func(event observe.Event) {
-		event.Clock = observe.Guest
-		require.NoError(t, e.Encode(event))
-	}
-	add(observe.Event{T: 1, Kind: observe.KindWatch, Watch: &observe.Watch{Rounds: true}})
-	add(observe.Event{T: 2, Kind: observe.KindTransition, Transition: &observe.Transition{Patch: "doze", Edge: observe.EdgeStart, To: observe.Apply}})
-	for i := range samples {
-		add(observe.Event{T: int64(3 + i*4e6), Kind: observe.KindSample, Sample: &observe.Sample{Patch: "doze", To: observe.Apply, Left: tasks - i*tasks/samples, Total: tasks}})
-	}
-	for i := range 5 * tasks {
-		stack := []string{fmt.Sprintf("wait_%d+0x1/0x2", i%50), "doze_nap+0x1b/0x30 [switchyard_doze]", "kthread+0xda/0x100", "ret_from_fork+0x22/0x30"}
-		add(observe.Event{T: int64(3+i) * 8e6, Kind: observe.KindBlocker, Blocker: &observe.Blocker{PID: i % tasks, TID: i % tasks, Comm: "a task with a name", Kind: observe.KThread, Reason: observe.Waiting, State: "S", Stack: stack}})
-	}
-	for i := range tasks {
-		add(observe.Event{T: int64(3+i) * 39e6, Kind: observe.KindTask, Task: &observe.Task{PID: i, TID: i, Comm: "a task with a name", KThread: true, State: 1}})
-	}
-	require.NoError(t, os.WriteFile(filepath.Join(dir, observe.TimelineFile), out.Bytes(), 0o644))
-	return dir
-}
-
-// TestLargeReport: a report of 10,000 samples and 1,000 tasks is at most 5 MB
-// in each of its forms.
-func TestLargeReport(t *testing.T) {
-	dir := large(t)
-	f, err := report.FromFolder(dir)
-	require.NoError(t, err)
-	require.Len(t, f.Runs[0].Transition.Apply.Samples, 10000)
-	require.Len(t, f.Runs[0].Transition.Apply.Lanes, 1000)
-	require.NoError(t, f.SaveAll(dir))
-	for _, name := range []string{"report.json", "report.html", "report.txt", "junit.xml", report.TraceFile} {
-		info, err := os.Stat(filepath.Join(dir, name))
-		require.NoError(t, err)
-		require.LessOrEqual(t, info.Size(), int64(5<<20), name)
-	}
-}
-
-// BenchmarkLargeReport: the same, read and written.
-func BenchmarkLargeReport(b *testing.B) {
-	dir := large(b)
-	for b.Loop() {
-		f, err := report.FromFolder(dir)
-		require.NoError(b, err)
-		require.NoError(b, f.SaveAll(dir))
-	}
 }
 
 // TestFacts: one that is told again takes the former's place as a whole; what

@@ -4,7 +4,7 @@ package report
 
 import (
 	"cmp"
-	_ "embed"
+	"embed"
 	"fmt"
 	"html/template"
 	"io"
@@ -12,21 +12,22 @@ import (
 	"strings"
 )
 
-//go:embed page/page.html.tmpl
-var pageText string
+//go:embed page/*.tmpl
+var pageFiles embed.FS
 
 //go:embed page/page.css
 var pageStyle string
 
 // pageTemplate escapes all that it is given by where it stands; only plots and
 // the page's own style are taken as they are.
-var pageTemplate = template.Must(template.New("page").Parse(pageText))
+var pageTemplate = template.Must(template.ParseFS(pageFiles, "page/*.tmpl"))
 
 // page is what the template shows.
 type page struct {
 	Title    string
 	Style    template.CSS
 	Searches []pageSearch
+	Repeats  []pageRepeats
 	Runs     []pageRun
 }
 
@@ -56,30 +57,20 @@ type pageFound struct {
 }
 
 type pageRun struct {
-	ID, Release, Patch, Verdict, Apply, Revert, Reason, Repro string
-	Good                                                      bool
-	Refusals, Warnings                                        []string
-	Blockers                                                  []pageBlocker
-	Phases                                                    []pagePhase
-	Loads                                                     []pageLoad
-	Futures                                                   []pageFuture
-	Reports                                                   []pageReport
-	Log                                                       []pageLine
-	LogOmitted                                                int
-	Facts                                                     []row
-	Steps                                                     []pageStep
-}
-
-type pageBlocker struct {
-	Task, PID, Kind, Reason, Function figure
-	Stack                             []string
-}
-
-type pageLoad struct {
-	Path    string
-	Name    figure
-	Figures []figure
-	Rates   template.HTML
+	ID, Release, Patch, Verdict, Apply, Revert, Reason string
+	Good                                               bool
+	Refusals, Warnings, Again                          []string
+	Blockers                                           *pageBlockers
+	Phases                                             []pagePhase
+	Interruption                                       *pageInterruption
+	Calls                                              *pageCalls
+	Loads                                              []pageLoad
+	Futures                                            []pageFuture
+	Reports                                            []pageReport
+	Log                                                []pageLine
+	LogOmitted                                         int
+	Facts                                              []row
+	Steps                                              []pageStep
 }
 
 type pageFuture struct {
@@ -104,6 +95,9 @@ func (r Report) WriteHTML(w io.Writer) error {
 	for i := range r.Searches {
 		p.Searches = append(p.Searches, r.Searches[i].page(fmt.Sprintf("/searches/%d", i)))
 	}
+	for i := range r.Repeats {
+		p.Repeats = append(p.Repeats, r.Repeats[i].page(fmt.Sprintf("/repeats/%d", i)))
+	}
 	for i := range r.Runs {
 		run, err := r.Runs[i].page(i)
 		if err != nil {
@@ -111,7 +105,7 @@ func (r Report) WriteHTML(w io.Writer) error {
 		}
 		p.Runs = append(p.Runs, run)
 	}
-	return pageTemplate.Execute(w, p)
+	return pageTemplate.ExecuteTemplate(w, "page.html.tmpl", p)
 }
 
 // title names the patches.
@@ -144,17 +138,11 @@ func (r *Run) page(i int) (pageRun, error) {
 	path := fmt.Sprintf("/runs/%d", i)
 	out := pageRun{
 		ID: fmt.Sprintf("run-%d", i), Release: oneLine(r.Kernel.Release), Patch: oneLine(r.Patch.Name), Verdict: verdict(*r), Good: r.AsExpected(),
-		Apply: phase(r.Transition.Apply), Revert: phase(r.Transition.Revert), Reason: oneLine(r.Reason), Repro: r.Repro,
+		Apply: phase(r.Transition.Apply), Revert: phase(r.Transition.Revert), Reason: r.reasonAlone(), Again: oneLines(r.again()), Blockers: r.pageBlockers(path),
 		LogOmitted: r.KernelLogOmitted, Facts: r.facts(path), Log: r.lines(),
 	}
 	for _, w := range slices.Concat(r.Warnings, r.Patch.Warnings) {
 		out.Warnings = append(out.Warnings, oneLine(w))
-	}
-	for j, b := range r.Blockers {
-		at := fmt.Sprintf("%s/blockers/%d", path, j)
-		out.Blockers = append(out.Blockers, pageBlocker{
-			text(at+"/task", b.Task), number(at+"/pid", b.PID), text(at+"/kind", b.Kind), text(at+"/reason", b.Reason), text(at+"/function", b.Function), oneLines(b.Stack),
-		})
 	}
 	for _, one := range r.Refusals {
 		out.Refusals = append(out.Refusals, oneLine(one.Error()))
@@ -166,6 +154,11 @@ func (r *Run) page(i int) (pageRun, error) {
 			return out, err
 		}
 		out.Phases, phases = append(out.Phases, one), append(phases, n.phase)
+	}
+	out.Calls = r.Calls.page(path, phases)
+	var err error
+	if out.Interruption, err = r.Interruption.page(path); err != nil {
+		return out, err
 	}
 	for j := range r.Load {
 		one, err := r.Load[j].page(fmt.Sprintf("%s/load/%d", path, j), phases)
@@ -208,6 +201,14 @@ func (r *Run) facts(path string) []row {
 		{"CPU time of QEMU", []figure{duration(path+"/machine/cpu_ns", m.CPUNS)}},
 		{"wall time of the run", []figure{duration(path+"/elapsed_wall_ns", r.ElapsedNS)}},
 	}...)
+	if o := r.Observer; o != nil {
+		at := path + "/observer"
+		rows = append(rows,
+			row{"watching took, of one CPU", []figure{percent(at+"/cpu_share", o.CPUShare)}},
+			row{"the same while a transition ran", []figure{percent(at+"/transition_cpu_share", o.TransitionCPUShare)}},
+			row{"looks, the latest by, tasks", []figure{number(at+"/looks", o.Looks), short(at+"/max_late_ns", o.MaxLateNS), number(at+"/tasks", o.Tasks)}},
+		)
+	}
 	for i, one := range r.Measured {
 		at := fmt.Sprintf("%s/measured/%d", path, i)
 		figures := []figure{text(at+"/name", one.Name), number(at+"/calls", one.Calls)}
@@ -222,22 +223,18 @@ func (r *Run) facts(path string) []row {
 	return slices.DeleteFunc(rows, func(r row) bool { return len(r.Figures) == 0 })
 }
 
-func (l *Load) page(path string, phases []*Phase) (pageLoad, error) {
-	rates, err := l.rates(phases).svg()
-	rate := func(name string, v float64) figure { return figure{path + name, v, fmt.Sprintf("%.1f", v)} }
-	return pageLoad{
-		Path: path, Name: text(path+"/name", l.Name), Rates: rates,
-		Figures: []figure{
-			number(path+"/ops", l.Ops), number(path+"/errors", l.Errors),
-			rate("/rate_before", l.RateBefore), rate("/rate_during", l.RateDuring), rate("/rate_after", l.RateAfter),
-		},
-	}, err
-}
-
 // number, duration and text are figures of that kind.
 func number(path string, n any) figure { return figure{path, n, fmt.Sprint(n)} }
 
 func duration(path string, ns int64) figure { return figure{path, ns, seconds(ns)} }
+
+// percent is a share.
+func percent(path string, share float64) figure {
+	return figure{path, share, fmt.Sprintf("%.2f %%", 100*share)}
+}
+
+// short is a duration of which microseconds count.
+func short(path string, ns int64) figure { return figure{path, ns, precise(ns)} }
 
 func text(path, s string) figure { return figure{path, s, cmp.Or(oneLine(s), "-")} }
 

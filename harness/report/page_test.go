@@ -60,12 +60,15 @@ func TestPage(t *testing.T) {
 		"complete": logged(t, "complete"),
 		"stalled":  logged(t, "stalled"),
 		"refused":  logged(t, "refused"),
-		"hostile":  logged(t, "stalled", `"dozer"`, `"`+q+`"`, "doze_nap", q, "livepatch: enabling", q),
+		"whole":    everyPart(logged(t, "complete"), "some_function"),
+		"hostile":  everyPart(logged(t, "stalled", `"dozer"`, `"`+q+`"`, "doze_nap", q, "livepatch: enabling", q), hostile),
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := open(t, browser, r)
 			everyFigure(t, p, r)
 			everyCurve(t, p, r)
+			everyLoad(t, p, r)
+			everyDistribution(t, p, r)
 			require.Zero(t, ask[int](t, p, `document.querySelectorAll("script,img,iframe,object,embed,link").length`))
 			require.Empty(t, ask[string](t, p, `String(window.hostile ?? "")`))
 			p.snapshot(t, name+"-desktop", 1200)
@@ -76,7 +79,7 @@ func TestPage(t *testing.T) {
 			phone(t, p) // with all unfolded
 			p.alone(t)
 			if name == "hostile" {
-				require.GreaterOrEqual(t, ask[int](t, p, `document.body.textContent.split("window.hostile=1").length - 1`), 5, "it is not shown")
+				require.GreaterOrEqual(t, ask[int](t, p, `document.body.textContent.split("window.hostile=1").length - 1`), 30, "it is not shown")
 			}
 		})
 	}
@@ -114,25 +117,25 @@ func everyFigure(t *testing.T, p *opened, r report.Report) {
 		b, err := strconv.ParseFloat(f.Value, 64)
 		require.NoError(t, err, f.Path)
 		require.InDelta(t, a, b, math.Abs(a)*1e-12, f.Path)
-		require.InDelta(t, a, read(t, f), math.Abs(a)*0.01+1e6*unit(f), "%s is shown as %s", f.Path, f.Text)
+		read, last := read(t, f)
+		require.InDelta(t, a, read, last+math.Abs(a)*1e-12, "%s is shown as %s", f.Path, f.Text)
 	}
 }
 
-// unit is 1 for times, which are shown in ms or in hundredths of a second.
-func unit(f shown) float64 {
-	if strings.HasSuffix(f.Path, "_ns") {
-		return 10
-	}
-	return 0.1e-6
-}
-
-// read is what a person reads.
-func read(t *testing.T, f shown) float64 {
+// read is what a person reads, and what a unit of its last digit is worth; of
+// a whole number nothing, for it is exact.
+func read(t *testing.T, f shown) (value, last float64) {
 	t.Helper()
 	number, unit, _ := strings.Cut(f.Text, " ")
 	n, err := strconv.ParseFloat(number, 64)
 	require.NoError(t, err, f.Path)
-	return n * map[string]float64{"": 1, "ms": 1e6, "s": 1e9}[unit]
+	size, known := map[string]float64{"": 1, "%": 0.01, "1/s": 1, "ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}[unit]
+	require.True(t, known, "%s: %s", f.Path, f.Text)
+	_, fraction, broken := strings.Cut(number, ".")
+	if (unit == "" || unit == "1/s") && !broken || unit == "ns" {
+		return n, 0
+	}
+	return n * size, size * math.Pow10(-len(fraction))
 }
 
 // at is the value at an RFC 6901 pointer; nil if there is none.
@@ -141,7 +144,7 @@ func at(t *testing.T, value any, pointer string) any {
 	for _, step := range strings.Split(pointer, "/")[1:] {
 		switch v := value.(type) {
 		case map[string]any:
-			value = v[step]
+			value = v[strings.NewReplacer("~1", "/", "~0", "~").Replace(step)]
 		case []any:
 			i, err := strconv.Atoi(step)
 			require.NoError(t, err, pointer)
@@ -152,6 +155,36 @@ func at(t *testing.T, value any, pointer string) any {
 		}
 	}
 	return value
+}
+
+// everyLoad: the curves of a load are those of its readings, in proportion.
+func everyLoad(t *testing.T, p *opened, r report.Report) {
+	t.Helper()
+	for name, of := range map[string]func(a, b report.Reading) float64{
+		"#B07800": func(a, b report.Reading) float64 { return float64(b.Ops-a.Ops) / float64(b.GuestNS-a.GuestNS) },
+		"#009E73": func(_, b report.Reading) float64 { return math.Log(float64(b.P50NS)) },
+		"#CC79A7": func(_, b report.Reading) float64 { return math.Log(float64(b.P99NS)) },
+		"#D55E00": func(_, b report.Reading) float64 { return math.Log(float64(b.MaxNS)) },
+	} {
+		paths := ask[map[string]string](t, p, `Object.fromEntries(Array.from(document.querySelectorAll("figure.across"), f => [f.dataset.path, f.querySelector('path[style*="`+name+`" i]')?.getAttribute("d") ?? ""]))`)
+		require.Len(t, paths, len(r.Runs[0].Load))
+		for i, l := range r.Runs[0].Load {
+			var ns, values, x, y []float64
+			for j := 1; j < len(l.Readings); j++ {
+				if v := of(l.Readings[j-1], l.Readings[j]); !math.IsInf(v, 0) { // no operation ended
+					ns, values = append(ns, float64(l.Readings[j].GuestNS)), append(values, v)
+				}
+			}
+			for _, m := range coordinate.FindAllStringSubmatch(paths[fmt.Sprintf("/runs/0/load/%d", i)], -1) {
+				px, _ := strconv.ParseFloat(m[1], 64)
+				py, _ := strconv.ParseFloat(m[2], 64)
+				x, y = append(x, px), append(y, py)
+			}
+			require.Len(t, y, len(values), "%s of %s", name, l.Name)
+			inProportion(t, ns, x, l.Name)
+			inProportion(t, values, y, l.Name)
+		}
+	}
 }
 
 var coordinate = regexp.MustCompile(`[ML]([-\d.e]+),([-\d.e]+)`)
@@ -203,7 +236,7 @@ func inProportion(t *testing.T, a, b []float64, what string) {
 	}
 	for i := range a {
 		want := b[lo]
-		if a[hi] > a[lo] {
+		if len(a) > 0 && a[hi] > a[lo] {
 			want += (a[i] - a[lo]) / (a[hi] - a[lo]) * (b[hi] - b[lo])
 		}
 		require.InDelta(t, want, b[i], math.Abs(b[hi]-b[lo])/1000+0.02, "point %d of %s", i, what)

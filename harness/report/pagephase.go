@@ -5,16 +5,16 @@ package report
 import (
 	"cmp"
 	"fmt"
-	"html/template"
 	"math"
 	"slices"
+	"strings"
 )
 
 // pagePhase is one transition on the page.
 type pagePhase struct {
 	Path, Title string
 	Rows        []row
-	Curve       template.HTML
+	Curve       pagePlot
 	Tasks       string     // how many lanes there are
 	Lanes       []pageLane // of those that were looked at, or never switched
 	Quick       []pageLane // the others
@@ -88,7 +88,7 @@ func (n named) page() (pagePhase, error) {
 		out.Title += ", not done"
 	}
 	var err error
-	if out.Curve, err = p.convergence().svg(); err != nil {
+	if out.Curve, err = p.convergence().page(); err != nil {
 		return out, err
 	}
 	shown := p.Lanes[:min(len(p.Lanes), mostShown)]
@@ -192,11 +192,23 @@ func (k Look) words() string {
 	if k.Function != "" {
 		words += " " + k.Function
 	}
+	if k.Frame != "" {
+		words += " at " + k.Frame
+	}
+	if k.Work != "" {
+		words += ", work " + k.Work
+	}
 	if k.Reason == "running" {
 		words += fmt.Sprintf(" on CPU %d", k.CPU)
 	}
 	if k.Round > 0 {
 		words += fmt.Sprintf(", round %d", k.Round)
+	}
+	if len(k.Witnesses) > 0 {
+		words += ", told by " + strings.Join(k.Witnesses, " and ")
+	}
+	if k.Differ != "" {
+		words += "; the witnesses differ: " + k.Differ
 	}
 	return words
 }

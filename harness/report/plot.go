@@ -19,107 +19,223 @@ import (
 )
 
 // The size of a plot: its letters can be read on a phone, where the page
-// shrinks it to seven eighths.
-const plotWidth, plotHeight vg.Length = 400, 220 // points
+// shrinks it to seven eighths. Plots over each other are lower.
+const (
+	plotWidth   vg.Length = 400 // points
+	plotHeight  vg.Length = 220
+	panelHeight vg.Length = 130
+)
+
+// look is how a curve or a mark is drawn; class is its line in the key, which
+// page.css draws the same way.
+type look struct {
+	class  string
+	colour color.NRGBA
+	width  vg.Length
+	dashes []vg.Length
+}
 
 // Colours that can be told apart on a light page, on a dark one, and by most
 // who see colours otherwise (after Okabe and Ito). Black is the page's own
 // colour of text: see page.css.
 var (
-	curveColour  = color.NRGBA{0x00, 0x72, 0xb2, 0xff}
-	roundColour  = color.NRGBA{0x99, 0x99, 0x99, 0xff}
-	signalColour = color.NRGBA{0xd5, 0x5e, 0x00, 0xff}
-	edgeColour   = color.NRGBA{0x00, 0x9e, 0x73, 0xff}
+	tasksLook  = look{"blue", color.NRGBA{0x00, 0x72, 0xb2, 0xff}, 1.5, nil}
+	rateLook   = look{"ochre", color.NRGBA{0xb0, 0x78, 0x00, 0xff}, 1.5, nil}
+	medianLook = look{"green", color.NRGBA{0x00, 0x9e, 0x73, 0xff}, 1.5, nil}
+	tailLook   = look{"purple", color.NRGBA{0xcc, 0x79, 0xa7, 0xff}, 1.5, nil}
+	mostLook   = look{"orange", color.NRGBA{0xd5, 0x5e, 0x00, 0xff}, 1, []vg.Length{4, 2}}
+	roundLook  = look{"round", color.NRGBA{0x99, 0x99, 0x99, 0xff}, 1, []vg.Length{1, 3}}
+	signalLook = look{"signal", color.NRGBA{0xd5, 0x5e, 0x00, 0xff}, 1, []vg.Length{6, 2}}
+	beginLook  = look{"begin", color.NRGBA{A: 0xff}, .7, []vg.Length{4, 2}}
+	endLook    = look{"end", color.NRGBA{A: 0xff}, .7, nil}
+	wrongLook  = look{"wrong", color.NRGBA{0xe0, 0x00, 0x3c, 0xff}, 2, nil}
 )
+
+func (l look) style() draw.LineStyle {
+	return draw.LineStyle{Color: l.colour, Width: l.width, Dashes: l.dashes}
+}
 
 // mark is a moment on the x axis.
 type mark struct {
-	at     float64
-	what   string // in the legend, once
-	colour color.Color
-	dashes []vg.Length
-}
-
-func (m mark) style() draw.LineStyle {
-	return draw.LineStyle{Color: m.colour, Width: vg.Points(1), Dashes: m.dashes}
+	at   float64
+	what string
+	look look
 }
 
 // Plot draws the mark over the whole height.
 func (m mark) Plot(c draw.Canvas, p *plot.Plot) {
 	x, _ := p.Transforms(&c)
 	if at := x(m.at); c.ContainsX(at) {
-		c.StrokeLine2(m.style(), at, c.Min.Y, at, c.Max.Y)
+		c.StrokeLine2(m.look.style(), at, c.Min.Y, at, c.Max.Y)
 	}
-}
-
-// Thumbnail draws it in the legend.
-func (m mark) Thumbnail(c *draw.Canvas) {
-	y := c.Center().Y
-	c.StrokeLine2(m.style(), c.Min.X, y, c.Max.X, y)
 }
 
 // points are those of a curve.
 type points = plotter.XYs
 
-// drawing is a plot to be.
-type drawing struct {
-	x, y  string
-	curve points
-	steps bool // the value holds until the next point
-	marks []mark
-	width float64 // of the x axis
+// curve is one line of a plot.
+type curve struct {
+	what   string
+	look   look
+	points points
+	steps  bool // a value holds until the next point
 }
 
-// svg draws it, for a page of HTML. It is empty if there are no points.
-func (d drawing) svg() (template.HTML, error) {
-	if len(d.curve) == 0 {
-		return "", nil
-	}
-	p := plot.New()
-	p.X.Label.Text, p.Y.Label.Text = d.x, d.y
-	for _, style := range []*font.Font{&p.X.Label.TextStyle.Font, &p.Y.Label.TextStyle.Font, &p.X.Tick.Label.Font, &p.Y.Tick.Label.Font, &p.Legend.TextStyle.Font} {
-		*style = font.Font{Typeface: "Liberation", Variant: "Sans", Size: vg.Points(11)}
-	}
-	line, err := plotter.NewLine(d.curve)
-	if err != nil {
-		return "", fmt.Errorf("plot of %s: %w", d.y, err)
-	}
-	line.Color, line.Width = curveColour, vg.Points(1.5)
-	if d.steps {
-		line.StepStyle = plotter.PostStep
-	}
-	p.X.Tick.Marker, p.Y.Tick.Marker = ticks{}, ticks{}
-	p.Legend.Padding, p.Legend.XOffs = vg.Points(2), vg.Points(-4)
+// panel is one of the plots of a drawing.
+type panel struct {
+	y      string
+	curves []curve
+	log    bool // the y axis is logarithmic; only what is above 0 is drawn
+}
+
+// drawing is plots over each other with one x axis, and their key.
+type drawing struct {
+	x        string
+	from, to float64
+	logX     bool // from is above 0
+	panels   []panel
+	marks    []mark
+}
+
+// keyLine is a line of a drawing's key.
+type keyLine struct{ Class, Text string }
+
+// key says what is what, each once. One curve alone needs none: its axis tells.
+func (d drawing) key() (lines []keyLine) {
 	seen := map[string]bool{}
-	for _, m := range d.marks {
-		p.Add(m)
-		if !seen[m.what] {
-			p.Legend.Add(m.what, m)
-			seen[m.what] = true
+	add := func(what string, l look) {
+		if !seen[what] {
+			seen[what] = true
+			lines = append(lines, keyLine{l.class, what})
 		}
 	}
-	p.Add(line)
-	p.Legend.Top = true
+	for _, p := range d.panels {
+		for _, c := range p.curves {
+			if len(p.curves) > 1 && len(c.points) > 0 {
+				add(c.what, c.look)
+			}
+		}
+	}
+	for _, m := range d.marks {
+		if m.at >= d.from && m.at <= d.to {
+			add(m.what, m.look)
+		}
+	}
+	return lines
+}
+
+// pagePlot is a drawing on the page.
+type pagePlot struct {
+	SVG template.HTML
+	Key []keyLine
+}
+
+// page draws it. It is empty if there are no points.
+func (d drawing) page() (pagePlot, error) {
+	var rows [][]*plot.Plot
+	for _, p := range d.panels {
+		one, err := d.plot(p)
+		if err != nil {
+			return pagePlot{}, err
+		}
+		if one != nil {
+			rows = append(rows, []*plot.Plot{one})
+		}
+	}
+	if len(rows) == 0 {
+		return pagePlot{}, nil
+	}
+	// One axis for all: the lowest says what it is.
+	rows[len(rows)-1][0].X.Label.Text = d.x
+	height := plotHeight
+	if n := len(rows); n > 1 {
+		height = vg.Length(n) * panelHeight
+	}
+	c := vgsvg.New(plotWidth, height)
+	tiles := draw.Tiles{Rows: len(rows), Cols: 1, PadY: 8, PadTop: 4}
+	for i, row := range plot.Align(rows, tiles, draw.New(c)) {
+		rows[i][0].Draw(row[0])
+	}
+	var out bytes.Buffer
+	if _, err := c.WriteTo(&out); err != nil {
+		return pagePlot{}, fmt.Errorf("plot of %s: %w", d.panels[0].y, err)
+	}
+	// What comes before the element is for a file of its own. The library
+	// escapes the texts that it draws.
+	svg := out.Bytes()[max(0, bytes.Index(out.Bytes(), []byte("<svg"))):]
+	return pagePlot{template.HTML(svg), d.key()}, nil
+}
+
+// plot is a panel for the library; nil if there are no points.
+func (d drawing) plot(in panel) (*plot.Plot, error) {
+	p := plot.New()
+	p.Y.Label.Text = in.y
+	for _, style := range []*font.Font{&p.X.Label.TextStyle.Font, &p.Y.Label.TextStyle.Font, &p.X.Tick.Label.Font, &p.Y.Tick.Label.Font} {
+		*style = font.Font{Typeface: "Liberation", Variant: "Sans", Size: vg.Points(11)}
+	}
+	p.X.Tick.Marker, p.Y.Tick.Marker = ticks{}, ticks{}
+	for _, m := range d.marks {
+		p.Add(m)
+	}
+	empty := true
+	for _, c := range in.curves {
+		shown := c.points
+		if in.log {
+			shown = above(shown)
+		}
+		if len(shown) == 0 {
+			continue
+		}
+		line, err := plotter.NewLine(shown)
+		if err != nil {
+			return nil, fmt.Errorf("plot of %s: %w", in.y, err)
+		}
+		line.LineStyle = c.look.style()
+		if c.steps {
+			line.StepStyle = plotter.PostStep
+		}
+		p.Add(line)
+		empty = false
+	}
+	if empty {
+		return nil, nil
+	}
 	p.BackgroundColor = nil
-	p.X.Min, p.X.Max = 0, max(d.width, d.curve[len(d.curve)-1].X)
+	p.X.Min, p.X.Max = d.from, d.to
+	if p.X.Max <= p.X.Min {
+		p.X.Max = p.X.Min + max(1e-3, math.Abs(p.X.Min)*1e-3)
+	}
+	if d.logX {
+		p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, decades{}
+		p.X.Min, p.X.Max = wholeDecades(p.X.Min, p.X.Max)
+	}
+	if in.log {
+		p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, decades{}
+		p.Y.Min, p.Y.Max = wholeDecades(p.Y.Min, p.Y.Max)
+		return p, nil
+	}
 	p.Y.Min = 0
 	p.Y.Max *= 1.05 // the top of a curve is not the frame's
 	if p.Y.Max <= 0 {
 		p.Y.Max = 1
 	}
-	if p.X.Max <= 0 {
-		p.X.Max = 1e-3
+	return p, nil
+}
+
+// wholeDecades are the powers of ten around two values above 0.
+func wholeDecades(from, to float64) (lo, hi float64) {
+	lo = math.Pow10(int(math.Floor(math.Log10(from))))
+	return lo, max(math.Pow10(int(math.Ceil(math.Log10(to)))), 10*lo)
+}
+
+// above are the points that a logarithmic axis has.
+func above(all points) (out points) {
+	for _, p := range all {
+		if p.Y > 0 {
+			out = append(out, p)
+		}
 	}
-	c := vgsvg.New(plotWidth, plotHeight)
-	p.Draw(draw.New(c))
-	var out bytes.Buffer
-	if _, err := c.WriteTo(&out); err != nil {
-		return "", fmt.Errorf("plot of %s: %w", d.y, err)
-	}
-	// What comes before the element is for a file of its own. The library
-	// escapes the texts that it draws.
-	svg := out.Bytes()[max(0, bytes.Index(out.Bytes(), []byte("<svg"))):]
-	return template.HTML(svg), nil
+	return out
 }
 
 // ticks are the library's with numbers as people write them: 75, not 75.00.
@@ -130,73 +246,32 @@ func (t ticks) Ticks(from, to float64) []plot.Tick {
 	all := t.DefaultTicks.Ticks(from, to)
 	for i := range all {
 		if all[i].Label != "" {
-			all[i].Label = strconv.FormatFloat(math.Round(all[i].Value*1e6)/1e6, 'g', -1, 64)
+			all[i].Label = plain(math.Round(all[i].Value*1e6) / 1e6)
 		}
 	}
 	return all
 }
 
-// convergence is the plot of the tasks left in a transition.
-func (p *Phase) convergence() drawing {
-	d := drawing{x: "guest time since its start, s", y: "tasks left", steps: true, curve: p.curve(), width: inSeconds(p.GuestNS)}
-	for _, t := range p.RoundsNS {
-		d.marks = append(d.marks, mark{inSeconds(t), "round", roundColour, []vg.Length{1, 3}})
-	}
-	for _, t := range p.SignalsNS {
-		d.marks = append(d.marks, mark{inSeconds(t), "signal", signalColour, []vg.Length{6, 2}})
-	}
-	if p.TurnedNS != 0 {
-		d.marks = append(d.marks, mark{inSeconds(p.TurnedNS), "turned round", edgeColour, nil})
-	}
-	return d
-}
+// decades are the powers of ten of a logarithmic axis, not more labels than
+// fit.
+type decades struct{}
 
-// curve are the samples that differ from the one before, the last one and,
-// once it is done, the end: a curve with all of its steps and nothing else.
-func (p *Phase) curve() (out points) {
-	for i, s := range p.Samples {
-		if i == 0 || i == len(p.Samples)-1 || s.TasksLeft != p.Samples[i-1].TasksLeft {
-			out = append(out, plotter.XY{X: inSeconds(s.GuestNS), Y: float64(s.TasksLeft)})
+// Ticks are those between two values above 0.
+func (decades) Ticks(from, to float64) (all []plot.Tick) {
+	first, last := int(math.Floor(math.Log10(from))), int(math.Ceil(math.Log10(to)))
+	every := 1 + (last-first)/5
+	for e := first; e <= last; e++ {
+		tick := plot.Tick{Value: math.Pow10(e)}
+		if (e-first)%every == 0 {
+			tick.Label = plain(tick.Value)
 		}
+		all = append(all, tick)
 	}
-	if p.Done && len(out) > 0 {
-		out = append(out, plotter.XY{X: inSeconds(p.GuestNS), Y: 0})
-	}
-	return out
+	return all
 }
 
-// mostRates bounds the points of a load's plot.
-const mostRates = 400
-
-// rates is the plot of a load's rate, with the edges of transitions. Its time
-// is since the first reading.
-func (l *Load) rates(phases []*Phase) drawing {
-	d := drawing{x: "guest time since the load began, s", y: "operations a second", curve: l.curve()}
-	if len(l.Readings) == 0 {
-		return d
-	}
-	zero := l.Readings[0].GuestNS
-	for _, p := range phases {
-		begins := p.StartNS + p.TurnedNS
-		d.marks = append(d.marks, mark{inSeconds(begins - zero), p.Way + " begins", edgeColour, []vg.Length{4, 2}})
-		if p.Done {
-			d.marks = append(d.marks, mark{inSeconds(p.StartNS + p.GuestNS - zero), p.Way + " ends", edgeColour, nil})
-		}
-	}
-	return d
-}
-
-// curve are the rates between readings, each at the later one.
-func (l *Load) curve() (out points) {
-	step := max(1, int(math.Ceil(float64(len(l.Readings))/mostRates)))
-	for i := step; i < len(l.Readings); i += step {
-		a, b := l.Readings[i-step], l.Readings[i]
-		if b.GuestNS <= a.GuestNS || b.Ops < a.Ops {
-			continue
-		}
-		out = append(out, plotter.XY{X: inSeconds(b.GuestNS - l.Readings[0].GuestNS), Y: float64(b.Ops-a.Ops) / inSeconds(b.GuestNS-a.GuestNS)})
-	}
-	return out
-}
+func plain(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
 
 func inSeconds(ns int64) float64 { return float64(ns) / 1e9 }
+
+func inMillis(ns int64) float64 { return float64(ns) / 1e6 }

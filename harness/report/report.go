@@ -16,6 +16,7 @@ import (
 	"github.com/google/renameio/v2"
 
 	"github.com/switchyard-project/switchyard/harness/patch/refusal"
+	"github.com/switchyard-project/switchyard/kernels"
 )
 
 // Schema names the form of report.json.
@@ -92,11 +93,17 @@ type Run struct {
 	// the last one. Absent for a single patch.
 	Stack    []Stacked `json:"stack,omitempty"`
 	Blockers []Blocker `json:"blockers,omitempty"`
+	// Diagnosis says why the transitions went as they did, and what to do.
+	Diagnosis []string `json:"diagnosis,omitempty"`
+	// Observer is what watching took from the guest; absent if nobody watched.
+	Observer *Observer `json:"observer,omitempty"`
 	// Futures are there if they were asked for; empty when nothing stalled.
 	Futures []Future `json:"futures,omitzero"`
 	// Measured is what instruments (`switchyard patch count`, `time`) among the
 	// patches measured from when they were applied until they were reverted.
 	Measured []Measured `json:"measured,omitempty"`
+	// Calls is null where nobody asked for it, or no guest got that far.
+	Calls *Calls `json:"calls,omitempty"`
 	// Interruption is how long anybody was interrupted; absent where it was not
 	// measured.
 	Interruption *Interruption `json:"interruption,omitempty"`
@@ -141,6 +148,9 @@ type Kernel struct {
 	Selector     string `json:"selector"`
 	Source       string `json:"source"`
 	ConfigSHA256 string `json:"config_sha256,omitempty"`
+	// Capabilities are what the kernel can do, by their names in docs/kernels.md;
+	// absent where nobody knows its config.
+	Capabilities []kernels.Capability `json:"capabilities,omitempty"`
 }
 
 // Patch is the identity of what was tested.
@@ -180,19 +190,6 @@ type Machine struct {
 type Snapshot struct {
 	Name  string `json:"name"`   // in the cache: goldens/NAME
 	AgeNS int64  `json:"age_ns"` // host's wall clock
-}
-
-// Blocker is a task that was not switched when a stall was called.
-type Blocker struct {
-	Task     string   `json:"task"`
-	PID      int      `json:"pid"`
-	Kind     string   `json:"kind"`
-	Reason   string   `json:"reason"`
-	Function string   `json:"function,omitempty"`
-	Stack    []string `json:"stack,omitempty"`
-	Rounds   int      `json:"rounds,omitempty"`
-	FirstNS  int64    `json:"first_ns"`
-	LastNS   int64    `json:"last_ns"`
 }
 
 // Measured is what was measured of one function.
@@ -267,7 +264,7 @@ func (r Report) WriteJSON(w io.Writer) error {
 	}
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
+	e.SetIndent("", " ") // one blank: with two, a large report is a fifth larger
 	return e.Encode(r)
 }
 

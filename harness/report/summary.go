@@ -138,7 +138,7 @@ func (m Merged) writeFailures(w io.Writer) {
 	}
 	for _, r := range m.Runs {
 		if !r.AsExpected() {
-			lines := []string{r.Reason}
+			lines := slices.Concat(r.why(), r.inTheWay())
 			for _, c := range r.again() {
 				lines = append(lines, "again: "+c)
 			}

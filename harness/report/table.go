@@ -26,14 +26,23 @@ func NewTable(w io.Writer) table.Writer {
 // under it, for each run that is not as expected, why and where to look.
 func (r Report) WriteTable(w io.Writer) {
 	t := NewTable(w)
-	t.AppendHeader(table.Row{"kernel", "verdict", "apply", "revert", "load", "blockers"})
+	t.AppendHeader(table.Row{"kernel", "verdict", "apply", "revert", "interrupted", "load", "blockers"})
+	// A column that has nothing to tell is not there.
+	measured := slices.ContainsFunc(r.Runs, func(run Run) bool { return run.Interruption != nil })
+	t.SetColumnConfigs([]table.ColumnConfig{{Name: "interrupted", Hidden: !measured}})
 	for _, run := range r.Runs {
-		t.AppendRow(table.Row{run.Kernel.Release, verdict(run), phase(run.Transition.Apply), phase(run.Transition.Revert), loads(run.Load), blockers(run.Blockers)})
+		t.AppendRow(table.Row{run.Kernel.Release, verdict(run), phase(run.Transition.Apply), phase(run.Transition.Revert), interrupted(run.Interruption), loads(run.Load), blockers(run.Blockers)})
 	}
 	t.Render()
 	for _, run := range r.Runs {
+		if len(r.Runs) == 1 { // of several, the page tells
+			run.writeInterruption(w)
+			run.writeCalls(w)
+			run.writeLatency(w)
+		}
 		run.writeMeasured(w)
 		run.writeFutures(w)
+		run.Observer.write(w, run.Kernel.Release)
 		if run.Artifacts.Recording != "" {
 			fmt.Fprintf(w, "\n%s: recorded; to replay: switchyard repro %s\n", run.Kernel.Release, run.Artifacts.Dir)
 		}
@@ -50,7 +59,7 @@ func (r Report) WriteTable(w io.Writer) {
 			run.writeRefusals(w)
 			continue
 		}
-		fmt.Fprintf(w, "\n%s: %s\n", run.Kernel.Release, oneLine(run.Reason))
+		run.writeWhy(w)
 		run.writeWhere(w)
 	}
 }

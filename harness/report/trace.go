@@ -35,6 +35,8 @@ const (
 	traceHost  = 1 // the harness and QEMU
 	traceGuest = 2 // the core, the kernel's log, the loads
 	traceTasks = 3 // those in the way, each with a track of its own
+	traceLate  = 4 // who had to run and was late, a track for each witness and CPU
+	traceTaken = 5 // what the host took from the guest, a track for each of QEMU's threads
 )
 
 // The tracks of the processes; those of traceTasks are thread ids.
@@ -45,6 +47,7 @@ const (
 	trackTransitions
 	trackCore
 	trackLog
+	trackCalls
 )
 
 var traceTracks = []struct {
@@ -52,7 +55,7 @@ var traceTracks = []struct {
 	name     string
 }{
 	{traceHost, trackSteps, "steps"}, {traceHost, trackActions, "actions"}, {traceHost, trackQEMU, "QEMU"},
-	{traceGuest, trackTransitions, "transitions"}, {traceGuest, trackCore, "rounds and signals"}, {traceGuest, trackLog, "kernel log"},
+	{traceGuest, trackTransitions, "transitions"}, {traceGuest, trackCore, "rounds and signals"}, {traceGuest, trackLog, "kernel log"}, {traceGuest, trackCalls, "calls of patched functions"},
 }
 
 // trace is a run's trace while it is made.
@@ -77,6 +80,8 @@ func WriteTrace(w io.Writer, dir string) error {
 	for _, n := range r.phases("") {
 		t.transition(n)
 	}
+	t.late(l.timeline)
+	t.taken(l.timeline)
 	for _, e := range slices.Concat(l.own, l.timeline) {
 		t.take(e)
 	}
@@ -90,7 +95,7 @@ func (t *trace) begin(own, timeline observe.Timeline) {
 	for _, p := range []struct {
 		pid  int
 		name string
-	}{{traceHost, "harness (" + observe.Host + ")"}, {traceGuest, "guest (" + observe.Guest + ")"}, {traceTasks, "tasks in the way (" + observe.Guest + ")"}} {
+	}{{traceHost, "harness (" + observe.Host + ")"}, {traceGuest, "guest (" + observe.Guest + ")"}, {traceTasks, "tasks in the way (" + observe.Guest + ")"}, {traceLate, "interruption (" + observe.Guest + ")"}, {traceTaken, "what the host took (" + observe.Host + ")"}} {
 		t.events = append(t.events, traceEvent{Name: "process_name", Phase: "M", PID: p.pid, Args: map[string]any{"name": p.name}})
 	}
 	for _, k := range traceTracks {
@@ -164,7 +169,11 @@ func (t *trace) take(e observe.Event) {
 	case e.Sample != nil:
 		t.counter("tasks left", e, float64(e.Sample.Left))
 	case e.Load != nil && e.Clock == observe.Guest:
-		t.counter(fmt.Sprintf("operations of %s (%d)", e.Load.Name, e.Load.ID), e, float64(e.Load.Ops))
+		t.load(e)
+	case e.Call != nil:
+		t.call(e)
+	case e.Calls != nil:
+		t.calls(e)
 	}
 }
 

@@ -85,6 +85,13 @@ type Look struct {
 	CPU      int    `json:"cpu"`
 	Round    int    `json:"round,omitempty"` // 0: unknown
 	Stack    *int   `json:"stack,omitempty"` // which of the phase's stacks
+	// Work is the function of a kworker's item, Frame where an unreliable stack
+	// stops being trusted.
+	Work  string `json:"work,omitempty"`
+	Frame string `json:"frame,omitempty"`
+	// Witnesses say who told of it: "proc", "core", "memory".
+	Witnesses []string `json:"witnesses,omitempty"`
+	Differ    string   `json:"differ,omitempty"` // where two do not agree
 }
 
 // mostLanes bounds the lanes of one transition in a report.
@@ -201,7 +208,8 @@ func (l *lanes) look(b observe.Blocker, at int64) {
 	if b.Reason == observe.Waiting {
 		l.recognise(&b)
 	}
-	look := Look{GuestNS: at, Reason: b.Reason, Function: b.Function, State: b.State, CPU: b.CPU, Round: b.Round}
+	look := Look{GuestNS: at, Reason: b.Reason, Function: b.Function, State: b.State, CPU: b.CPU, Round: b.Round,
+		Work: b.Work, Frame: b.Frame, Witnesses: b.Witnesses, Differ: b.Differ}
 	if len(b.Stack) > 0 {
 		key := ""
 		for _, frame := range b.Stack {
@@ -215,7 +223,12 @@ func (l *lanes) look(b observe.Blocker, at int64) {
 		}
 		look.Stack = &i
 	}
-	lane := l.of(b.TID, b.Comm, b.Kind)
+	tid := b.TID
+	if b.Kind == observe.IdleTask { // they all have the number 0
+		tid = -1 - b.CPU
+	}
+	lane := l.of(tid, b.Comm, b.Kind)
+	lane.PID = b.TID
 	lane.Kind = b.Kind // it knows more kinds than a switch tells
 	lane.Looks = append(lane.Looks, look)
 }
@@ -229,31 +242,4 @@ func (l *lanes) recognise(b *observe.Blocker) {
 			return
 		}
 	}
-}
-
-// BlockersOf are the tasks in the way of p when a stall was called; none of a
-// transition that never began.
-func BlockersOf(p *observe.Phase, blockers []observe.Blocker) []Blocker {
-	var all []Blocker
-	if p == nil {
-		return nil
-	}
-	for _, b := range blockers {
-		r := Blocker{
-			Task: b.Comm, PID: b.TID, Kind: b.Kind, Reason: b.Reason, Function: b.Function, Stack: b.Stack,
-			LastNS: int64(p.Took()),
-		}
-		if p.Rounds != nil {
-			r.Rounds = *p.Rounds
-		}
-		r.FirstNS = r.LastNS
-		for _, e := range p.Blockers {
-			if e.Blocker.TID == b.TID {
-				r.FirstNS = e.T - p.Start
-				break
-			}
-		}
-		all = append(all, r)
-	}
-	return all
 }

@@ -245,12 +245,15 @@ func (b *bundling) source(mod *bundle.Module, src *patch.Source, folder string) 
 	return nil
 }
 
-// logs puts in what the run in dir saw.
+// logs puts in what the run in dir saw, and its report, if there is one.
 func (b *bundling) logs(dir, report string) error {
 	for _, name := range []string{observe.RunFile, observe.TimelineFile, "serial.log", "qmp.jsonl", "qemu.log", "cmdline.txt"} {
 		if err := b.Add(path.Join(bundle.LogsDir, name), filepath.Join(dir, name)); err != nil {
 			return err
 		}
+	}
+	if report == "" {
+		return nil
 	}
 	return b.Add(path.Join(bundle.LogsDir, "report.json"), report)
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/switchyard-project/switchyard/harness/check"
@@ -79,8 +80,12 @@ func (x *execution) rehearse(ctx context.Context, seed int64, start func(context
 
 // mailboxPlan is the plan in the guest's terms.
 func (x *execution) mailboxPlan(seed int64) (*mailbox.Plan, error) {
-	plan := &mailbox.Plan{Seed: seed, StallAfterNS: int64(x.StallAfter)}
-	for _, m := range x.with {
+	plan := &mailbox.Plan{Seed: seed, StallAfterNS: int64(x.StallAfter), Calls: x.Calls, Lateness: x.planLateness()}
+	with := x.with
+	if x.timer != nil {
+		with = append(slices.Clone(with), x.timer)
+	}
+	for _, m := range with {
 		content, err := os.ReadFile(m.Path)
 		if err != nil {
 			return nil, err
@@ -96,6 +101,10 @@ func (x *execution) mailboxPlan(seed int64) (*mailbox.Plan, error) {
 			return nil, err
 		}
 		p := mailbox.Patch{Module: mailbox.Module{Name: m.Name, Content: content}, Functions: functionNames(m)}
+		if x.Calls {
+			traced := tracedPatch(m)
+			p.Traced, p.Replace = traced.Functions, traced.Replace
+		}
 		for _, probe := range x.Patches[i].Probes {
 			p.Probes = append(p.Probes, probe.Read)
 		}

@@ -34,7 +34,7 @@ func testPlan(t *testing.T, y *Yard, version, name, loads string) Plan {
 	require.NoError(t, err)
 	src, err := patch.Open(filepath.Join("../../cases/testdata", name))
 	require.NoError(t, err)
-	p := Plan{Kernel: found[0], Selector: version, Patches: []*patch.Source{src}}
+	p := Plan{Kernel: found[0], Selector: version, Patches: []*patch.Source{src}, Calls: true}
 	if loads != "" {
 		p.Loads, err = load.ParseSpec(loads)
 		require.NoError(t, err)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/switchyard-project/switchyard/harness/load"
 	"github.com/switchyard-project/switchyard/harness/observe"
+	"github.com/switchyard-project/switchyard/harness/observe/lateness"
 	"github.com/switchyard-project/switchyard/harness/patch"
 )
 
@@ -42,14 +43,22 @@ func (x *execution) drive(ctx context.Context) error {
 	if err := x.probe(ctx, x.Patches, "before the patch", patch.Probe.Old); err != nil {
 		return err
 	}
+	if err := x.traceCalls(ctx); err != nil {
+		return err
+	}
 	if err := x.step(stepLoad, func() error { return x.startLoads(ctx) }); err != nil {
 		return err
+	}
+	if x.Interruption {
+		if err := x.step(stepBaseline, func() error { return x.startLateness(ctx) }); err != nil {
+			return err
+		}
 	}
 	if err := x.step(stepApply, func() error { return x.applyAll(ctx) }); err != nil {
 		return err
 	}
 	if x.allDone() {
-		if err := x.step(stepSteady, func() error { return x.loadsProgress(ctx) }); err != nil {
+		if err := x.step(stepSteady, func() error { return x.steady(ctx) }); err != nil {
 			return err
 		}
 	}
@@ -67,7 +76,13 @@ func (x *execution) drive(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := x.guest.StopLateness(ctx); err != nil {
+		return err
+	}
 	if err := x.stopLoads(ctx); err != nil {
+		return err
+	}
+	if err := x.endCalls(ctx); err != nil {
 		return err
 	}
 	// What the kernel says of the very last step counts as well.
@@ -91,6 +106,9 @@ func (x *execution) insertFirst(ctx context.Context, m *patch.Module) error {
 // applyAll applies the patches in order, each followed to its end. It ends
 // early where one is refused or stalls.
 func (x *execution) applyAll(ctx context.Context) error {
+	if err := x.guest.LatenessWindow(ctx, lateness.Apply); err != nil {
+		return err
+	}
 	for i, m := range x.modules {
 		a, err := x.guest.Apply(ctx, m, x.StallAfter)
 		var refused *Refused
@@ -119,9 +137,25 @@ func (x *execution) applyAll(ctx context.Context) error {
 	return nil
 }
 
+// steady lets the loads run against the patched code.
+func (x *execution) steady(ctx context.Context) error {
+	if err := x.guest.LatenessWindow(ctx, lateness.Patched); err != nil {
+		return err
+	}
+	if err := x.loadsProgress(ctx); err != nil {
+		return err
+	}
+	return x.guest.Settle(ctx)
+}
+
 // revertAll disables the patches, the last one first: also one whose
 // transition stalled, since a way back is what its author needs to know of.
 func (x *execution) revertAll(ctx context.Context) error {
+	if len(x.applied) > 0 {
+		if err := x.guest.LatenessWindow(ctx, lateness.Revert); err != nil {
+			return err
+		}
+	}
 	for _, t := range slices.Backward(x.applied) {
 		if t.apply.Phase == nil {
 			continue // it never began, so there is nothing to disable
@@ -141,6 +175,9 @@ func (x *execution) revertAll(ctx context.Context) error {
 	}
 	if len(x.applied) == 0 {
 		return nil
+	}
+	if err := x.guest.LatenessWindow(ctx, lateness.After); err != nil {
+		return err
 	}
 	return x.probe(ctx, x.Patches[:len(x.applied)], "after the revert", patch.Probe.Old)
 }
@@ -198,8 +235,12 @@ func (x *execution) refuse(why string) {
 	x.find(observe.FoundRefusal, "%s", why)
 }
 
-// named says whether name is one of the patches, whose leak is told already.
+// named says whether name is one of the patches, whose leak is told already, or
+// a module of the measurement, which goes on.
 func (x *execution) named(name string) bool {
+	if x.timer != nil && x.timer.Name == name {
+		return true
+	}
 	return slices.ContainsFunc(x.modules, func(m *patch.Module) bool { return m.Name == name })
 }
 

@@ -7,15 +7,12 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/switchyard-project/switchyard/harness/observe"
-	"github.com/switchyard-project/switchyard/harness/patch"
 )
 
 // future is one thing that may free a transition that has stalled.
@@ -142,20 +139,8 @@ func (x *execution) prepareFutures(ctx context.Context) error {
 	if !slices.Contains(x.Futures, "wake") {
 		return nil
 	}
-	dir, remove, err := x.yard.Store.Scratch("wake")
-	if err != nil {
-		return err
-	}
-	defer remove()
-	path := filepath.Join(dir, "switchyard_wake.c")
-	if err := os.WriteFile(path, wakeSource, 0o644); err != nil {
-		return err
-	}
-	src, err := patch.Open(path)
-	if err != nil {
-		return err
-	}
-	if x.wake, err = x.build(ctx, src); err != nil {
+	var err error
+	if x.wake, err = x.yard.builtIn(ctx, x.kit, "switchyard_wake", wakeSource); err != nil {
 		return fmt.Errorf("the module that future wake needs: %w", err)
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/switchyard-project/switchyard/harness/channel"
 	"github.com/switchyard-project/switchyard/harness/observe"
+	"github.com/switchyard-project/switchyard/harness/patch"
 	"github.com/switchyard-project/switchyard/harness/vm"
 	"github.com/switchyard-project/switchyard/images"
 	"github.com/switchyard-project/switchyard/kernels"
@@ -70,14 +72,19 @@ type Guest struct {
 	// Origin is what the guest started from.
 	Origin Origin
 
-	config  vm.Config
-	rec     *recorder
-	release func()
-	stop    context.CancelFunc // of the watch
-	done    sync.WaitGroup
-	died    chan struct{} // closed when the machine's end is on the timeline
-	once    sync.Once
-	closed  error
+	config vm.Config
+	rec    *recorder
+
+	measuring *measuring // how late who must run at once runs; nil: not
+	release   func()
+	stop      context.CancelFunc // of the watch
+	done      sync.WaitGroup
+	died      chan struct{} // closed when the machine's end is on the timeline
+	once      sync.Once
+	closed    error
+
+	insertedMu sync.Mutex
+	inserted   []*patch.Module // see Inserted
 }
 
 // Boot gives a guest whose agent answers: a fork of the golden snapshot of its
@@ -110,6 +117,7 @@ func (y *Yard) Boot(ctx context.Context, cfg GuestConfig) (*Guest, error) {
 		return nil, err
 	}
 	g.release = release
+	g.inserted = slices.Concat(cfg.Layer.With, cfg.Layer.Live)
 	return g, nil
 }
 
@@ -168,11 +176,16 @@ func newGuest(cfg GuestConfig, machine vm.Config) (*Guest, error) {
 	if !machine.NoChannel { // else the timeline must repeat
 		machine.Heard = rec.heardQEMU
 	}
-	return &Guest{
+	g := &Guest{
 		Kit: cfg.Kit, Accel: machine.Accel, QEMU: machine.QEMU, Dir: machine.Dir,
-		CPUs: machine.CPUs, MemMiB: machine.MemMiB, config: machine,
+		CPUs: machine.CPUs, MemMiB: machine.MemMiB,
 		rec: rec, died: make(chan struct{}),
-	}, nil
+	}
+	if !machine.NoChannel {
+		machine.Inspect = g.inspect
+	}
+	g.config = machine
+	return g, nil
 }
 
 // kernelArgs are the agent's own. It is init itself: u-root's costs a second
@@ -341,6 +354,9 @@ func (g *Guest) close(ctx context.Context) error {
 	}
 	if g.stop != nil {
 		g.stop()
+	}
+	if g.measuring != nil {
+		g.measuring.stop()
 	}
 	if g.Client != nil {
 		g.Client.Close()

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
+	"github.com/switchyard-project/switchyard/harness/channel"
 	"github.com/switchyard-project/switchyard/harness/patch"
 )
 
@@ -26,7 +28,8 @@ const hookedFile = "/sys/kernel/tracing/enabled_functions"
 // 6.6.3). Commit ef378c3b8233 (6.15, and stable releases of 6.12) takes the dead
 // sites out.
 //
-// Functions of modules are not looked at: their objects may be loaded later.
+// Functions of modules that are not loaded are not looked at: they are hooked
+// when they are there.
 func (g *Guest) unhooked(ctx context.Context, m *patch.Module) ([]string, error) {
 	text, err := g.Client.ReadFile(ctx, hookedFile)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -35,22 +38,40 @@ func (g *Guest) unhooked(ctx context.Context, m *patch.Module) ([]string, error)
 	if err != nil {
 		return nil, g.orDeath(fmt.Errorf("which functions are hooked: %w", err))
 	}
-	return notIn(string(text), m.Manifest.Functions), nil
+	functions := m.Manifest.Functions
+	if slices.ContainsFunc(functions, func(f patch.Function) bool { return f.Object != "vmlinux" }) {
+		loaded, err := g.Client.Modules(ctx)
+		if err != nil {
+			return nil, g.orDeath(fmt.Errorf("which functions are hooked: %w", err))
+		}
+		functions = slices.DeleteFunc(slices.Clone(functions), func(f patch.Function) bool {
+			return f.Object != "vmlinux" && !slices.ContainsFunc(loaded, func(m channel.Module) bool { return m.Name == f.Object })
+		})
+	}
+	return notIn(string(text), functions), nil
 }
 
 // notIn says which functions a text of hookedFile does not have as hooked by
-// somebody who may change where a call goes (flag I, IPMODIFY).
+// somebody who may change where a call goes (flag I, IPMODIFY). Of a module's
+// function it says "name [module] (1) …".
 func notIn(text string, functions []patch.Function) (missing []string) {
 	hooked := map[string]bool{}
 	for line := range strings.Lines(text) {
 		name, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if module, after, of := strings.Cut(rest, "] "); of && strings.HasPrefix(module, "[") {
+			name, rest = name+" "+module+"]", after
+		}
 		flags, _, _ := strings.Cut(rest, "\ttramp:")
 		if strings.Contains(flags, "I") {
 			hooked[name] = true
 		}
 	}
 	for _, f := range functions {
-		if f.Object == "vmlinux" && f.NewName != "" && !hooked[f.Name] {
+		switch {
+		case f.NewName == "":
+		case f.Object != "vmlinux" && !hooked[f.Name+" ["+f.Object+"]"]:
+			missing = append(missing, fmt.Sprintf("no call reaches the new %s() of %s: the kernel counts it as patched, yet ftrace does not hook it", f.Name, f.Object))
+		case f.Object == "vmlinux" && !hooked[f.Name]:
 			missing = append(missing, fmt.Sprintf("no call reaches the new %s(): the kernel counts it as patched, yet ftrace does not hook it (a dead fentry site behind the function misleads kernels from 5.18 to 6.14); patch its callers instead", f.Name))
 		}
 	}

@@ -89,6 +89,9 @@ func (x *execution) noteIdentity() {
 	if x.kit != nil {
 		// Without its config a kernel is still itself; the field stays empty.
 		kernel.ConfigSHA256, _ = x.kit.ConfigSHA256()
+		if canTell(x.kit) {
+			kernel.Capabilities = x.kit.Capabilities()
+		}
 	}
 	for _, m := range x.modules {
 		patch.SHA256, patch.Route = m.SHA256, m.Manifest.BuiltBy()

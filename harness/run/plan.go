@@ -35,9 +35,13 @@ type Plan struct {
 	// Futures are what to try, each in a fork of that moment, when a transition
 	// stalls; of FutureNames. Empty and not nil: the report says that nothing
 	// was tried.
-	Futures  []string
-	Expected check.Verdict // "": complete
-	Repro    string        // the command line that does it again
+	Futures []string
+	// Calls has the calls of the patched functions seen.
+	Calls bool
+	// Interruption: it is measured how long anybody is interrupted.
+	Interruption bool
+	Expected     check.Verdict // "": complete
+	Repro        string        // the command line that does it again
 	// Bundle says whether the run leaves one in Dir; "": it does not.
 	Bundle bundle.Mode
 	// Identity is the kernel's, where Kernel is the files of a bundle; nil else.
@@ -53,6 +57,7 @@ const (
 	stepBoot     = "boot"
 	stepWith     = "load the modules it needs"
 	stepLoad     = "start the load"
+	stepBaseline = "run unpatched"
 	stepApply    = "apply"
 	stepSteady   = "run patched"
 	stepRevert   = "revert"
@@ -77,6 +82,7 @@ type execution struct {
 	before   map[string]int // modules and their references before the first patch
 	stall    *stall         // the first one, if Futures are to be tried
 	wake     *patch.Module  // of future "wake"
+	timer    *patch.Module  // the second witness of interruption; nil: none
 }
 
 // transition is one patch of the stack and both its ways.
@@ -160,6 +166,9 @@ func (x *execution) prepare(ctx context.Context) error {
 			return err
 		}
 		x.noteIdentity()
+		if err := x.prepareLateness(ctx); err != nil {
+			return err
+		}
 		return x.prepareFutures(ctx)
 	})
 	if all := refusal.All(err); len(all) > 0 { // which is a verdict, although no guest gave it

@@ -196,7 +196,11 @@ func (r *recording) keep() error {
 		Seed: r.plan.Seed, Shift: r.shift, MemMiB: r.machine.MemMiB, Append: r.machine.Append,
 		Machine: args, Modules: []RecordedFile{}, Marks: append([]Mark{}, all...),
 	}
-	for _, m := range append(slices.Clone(r.with), r.modules...) {
+	with := slices.Clone(r.with)
+	if r.timer != nil {
+		with = append(with, r.timer)
+	}
+	for _, m := range append(with, r.modules...) {
 		about.Modules = append(about.Modules, RecordedFile{Name: m.Name, SHA256: m.SHA256})
 	}
 	if about.Inputs, err = inputs(r.Dir, r.machine.Kernel); err != nil {

@@ -146,7 +146,10 @@ func kernelGone(m *bundle.Manifest, err error) error {
 		remedy = "build it with `switchyard kernels build " + kernels.UpstreamVersion(m.Kernel.Release) + "`, or " + remedy
 	}
 	var none *kernels.NoMatchError
-	if !errors.As(err, &none) && !kernels.IsLacking(err) {
+	switch {
+	case errors.As(err, &none):
+		err = nil // it names all others, of which none is meant
+	case !kernels.IsLacking(err):
 		return err
 	}
 	return &kernels.Lacking{

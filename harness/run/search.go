@@ -66,7 +66,7 @@ func (x *execution) again(ctx context.Context, seed int64, repro string) (report
 	if repro != "" {
 		plan.Repro = repro
 	}
-	one := &execution{Plan: &plan, yard: x.yard, kit: x.kit, with: x.with, modules: x.modules}
+	one := &execution{Plan: &plan, yard: x.yard, kit: x.kit, with: x.with, modules: x.modules, timer: x.timer}
 	err := one.open()
 	if err == nil {
 		err = one.rehearse(ctx, seed, one.forkMailbox)

@@ -15,6 +15,7 @@ import (
 	"github.com/switchyard-project/switchyard/harness/check"
 	"github.com/switchyard-project/switchyard/harness/observe"
 	"github.com/switchyard-project/switchyard/harness/patch"
+	"github.com/switchyard-project/switchyard/kernels"
 )
 
 // DefaultStallAfter is the guest time after which a transition counts as
@@ -58,6 +59,9 @@ func (g *Guest) Insert(ctx context.Context, m *patch.Module, params string) erro
 	if err := g.Client.Put(ctx, inside, 0o644, f, info.Size()); err != nil {
 		return g.orDeath(err)
 	}
+	g.insertedMu.Lock()
+	g.inserted = append(g.inserted, m) // also one that the kernel will not have
+	g.insertedMu.Unlock()
 	mark := g.rec.mark()
 	g.rec.action("load", m.Name, "begin", nil)
 	err = g.Client.Load(ctx, inside, params)
@@ -79,7 +83,8 @@ type Applied struct {
 	// Unhooked says of functions that are to be patched and are not hooked.
 	Unhooked []string
 
-	events int // of the timeline, as of which it is told
+	events  int // of the timeline, as of which it is told
+	setting check.Setting
 }
 
 // Done says whether the transition ended.
@@ -87,12 +92,13 @@ func (a *Applied) Done() bool { return a.Phase != nil && a.Phase.Done() }
 
 // Outcome is what came of the transition.
 func (a *Applied) Outcome() check.Outcome {
-	verdict, reason := check.Judge(check.Evidence{Phases: []check.Phase{a.evidence()}, WrongProbes: a.Unhooked})
-	return check.Outcome{Verdict: verdict, Reason: reason, Blockers: a.Blockers}
+	phase := a.evidence()
+	verdict, reason := check.Judge(check.Evidence{Phases: []check.Phase{phase}, WrongProbes: a.Unhooked})
+	return check.Outcome{Verdict: verdict, Reason: reason, Blockers: a.Blockers, Diagnosis: phase.Diagnosis}
 }
 
 // evidence is what a judge needs of it.
-func (a *Applied) evidence() check.Phase { return check.PhaseOf(a.To, a.Phase, a.Blockers) }
+func (a *Applied) evidence() check.Phase { return check.PhaseOf(a.To, a.Phase, a.Blockers, a.setting) }
 
 // Apply loads a livepatch module and follows its transition to its end, or
 // until stallAfter of guest time (0: DefaultStallAfter) has passed. Errors:
@@ -198,8 +204,17 @@ func (g *Guest) awaitTrace(ctx context.Context, mark int) {
 func (g *Guest) applied(m *patch.Module, to string) *Applied {
 	t := g.Timeline()
 	f := observe.Followed{Patch: m.Name, To: to, Events: len(t)}
-	return &Applied{Module: m, To: to, Phase: f.Phase(t), events: len(t)}
+	a := &Applied{Module: m, To: to, Phase: f.Phase(t), events: len(t)}
+	a.setting.Broken = check.BrokenLoads(t, a.Phase)
+	if canTell(g.Kit) {
+		a.setting.Can = g.Kit.Can
+	}
+	return a
 }
+
+// canTell says whether it is known what the kernel can do, as far as a
+// diagnosis asks.
+func canTell(kit *kernels.Kit) bool { return kit.Knows(kernels.ReliableStacks) }
 
 func functionNames(m *patch.Module) []string {
 	var names []string

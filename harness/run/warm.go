@@ -6,8 +6,6 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
-	"os"
-	"path/filepath"
 
 	"github.com/switchyard-project/switchyard/harness/load"
 	"github.com/switchyard-project/switchyard/harness/patch"
@@ -20,20 +18,7 @@ var warmSource []byte
 // warmModule builds the live patch that warms a guest. A kernel for which
 // none can be built has none: nil.
 func (y *Yard) warmModule(ctx context.Context, kit *kernels.Kit) (*patch.Module, error) {
-	dir, remove, err := y.Store.Scratch("warm")
-	if err != nil {
-		return nil, err
-	}
-	defer remove()
-	path := filepath.Join(dir, "switchyard_warm.c")
-	if err := os.WriteFile(path, warmSource, 0o644); err != nil {
-		return nil, err
-	}
-	src, err := patch.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	m, err := y.Builder.Build(ctx, src, kit)
+	m, err := y.builtIn(ctx, kit, "switchyard_warm", warmSource)
 	if err != nil && ctx.Err() == nil {
 		return nil, nil
 	}
@@ -52,6 +37,7 @@ func (g *Guest) warm(ctx context.Context, m *patch.Module) error {
 		{"list the livepatches", func() error { _, err := g.Client.Livepatches(ctx); return err }},
 		{"read a file", func() error { _, err := g.Client.ReadFile(ctx, "/proc/cmdline"); return err }},
 		{"read the clock", func() error { _, err := g.Client.Now(ctx); return err }},
+		{"prepare the tracing of calls", func() error { return g.Client.PrepareCalls(ctx) }},
 		{"run a load", func() error { return g.warmLoad(ctx) }},
 		{"apply a patch", func() error { return g.warmPatch(ctx, m) }},
 		{"read the log", func() error { return g.Fence(ctx) }},

@@ -41,7 +41,7 @@ func NewRing(size int) *Ring {
 // urgent events are those that somebody may be waiting for.
 func urgent(kind string) bool {
 	switch kind {
-	case observe.KindSample, observe.KindTask, observe.KindLoad, observe.KindCost:
+	case observe.KindSample, observe.KindTask, observe.KindLoad, observe.KindCost, observe.KindCalls, observe.KindCall:
 		return false
 	}
 	return true

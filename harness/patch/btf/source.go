@@ -114,7 +114,7 @@ func (k *Kernel) prelude(files []File, kit *kernels.Kit) (string, error) {
 		}
 		fmt.Fprintf(&b, "#define %s %d\n", q, value)
 	}
-	fmt.Fprintf(&b, "#define SWITCHYARD_BUG_ENTRY %s\n", k.bugDirectives())
+	fmt.Fprintf(&b, "#define SWITCHYARD_BUG_ENTRY %s\n#define SWITCHYARD_VERSION_CODE %d\n", k.bugDirectives(), versionCode(kit.Release))
 	configMacros(&b, words, kit)
 	// Without kernel functions for BPF programs, which bpftool declares too.
 	b.WriteString("#define BPF_NO_KFUNC_PROTOTYPES\n#define BPF_NO_PRESERVE_ACCESS_INDEX\n#include <switchyard/types.h>\n")
@@ -131,6 +131,21 @@ func (k *Kernel) prelude(files []File, kit *kernels.Kit) (string, error) {
 	b.WriteString("#include <switchyard/base.h>\n")
 	return b.String(), nil
 }
+
+// versionCode is LINUX_VERSION_CODE of a release, "6.18.5+deb14-cloud-amd64".
+func versionCode(release string) (code int) {
+	numbers := versionStart.FindStringSubmatch(release)
+	for i := range 3 {
+		n := 0
+		if numbers != nil {
+			n, _ = strconv.Atoi(numbers[i+1]) // "" for none
+		}
+		code = code<<8 + min(n, 255) // as KERNEL_VERSION keeps them
+	}
+	return code
+}
+
+var versionStart = regexp.MustCompile(`^(\d+)\.(\d+)(?:\.(\d+))?`)
 
 // ownName is a static function or variable of the source's own.
 var ownName = regexp.MustCompile(`(?m)\bstatic\b[^;{}()=]*?\b(\w+)\s*(?:\(|=|;|\[)`)
