@@ -310,7 +310,7 @@ func (f *compareFlags) batch(cmd *cobra.Command, s *side, found []kernels.Candid
 	for _, c := range found {
 		p := f.plan(cmd, c, s.in)
 		p.Dir = p.DirFor(dir)
-		b.plans = append(b.plans, planned{p, func(seed int64) string { return f.again(cmd, s.in.words, c.Selector(), seed) }})
+		b.plans = append(b.plans, planned{p, func(seed int64) string { return f.runFlags.again(cmd, s.in, c.Selector(), seed) }})
 	}
 	return b
 }

@@ -101,7 +101,7 @@ func (f *runFlags) search(ctx context.Context, y *run.Yard, scr *screen, cmd *co
 		every := max(1, f.seeds/20)
 		result, runs, err := y.Search(ctx, p, run.Seeds{
 			First: f.seed, N: f.seeds,
-			Repro: func(seed int64) string { return f.again(cmd, in.words, c.Release, seed) },
+			Repro: func(seed int64) string { return f.again(cmd, in, c.Release, seed) },
 			Tried: func(done int, one report.Tried) {
 				_ = log.Tried(one) // its Close tells
 				if done%every == 0 || one.Verdict != one.Expected {

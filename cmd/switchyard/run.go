@@ -294,7 +294,7 @@ func (f *runFlags) runAll(ctx context.Context, y *run.Yard, scr *screen, cmd *co
 	for _, c := range found {
 		p := f.plan(cmd, c, in)
 		p.Dir = p.DirFor(dir)
-		plans = append(plans, planned{p, func(seed int64) string { return f.again(cmd, in.words, c.Selector(), seed) }})
+		plans = append(plans, planned{p, func(seed int64) string { return f.again(cmd, in, c.Selector(), seed) }})
 	}
 	all, err := f.runPlans(ctx, y, scr, batch{dir, plans})
 	if len(all) == 0 {
@@ -326,13 +326,13 @@ func (f *runFlags) plan(cmd *cobra.Command, c kernels.Candidate, in *input) run.
 		Patches: in.patches, With: in.with, Loads: in.loads,
 		Guest: f.start(), StallAfter: f.stallAfter,
 		Expected: check.Verdict(f.expect), Futures: in.futures, Interruption: f.interruption, Calls: f.calls, Bundle: bundle.Mode(f.bundle),
-		Repro: f.again(cmd, in.words, c.Selector(), f.seed),
+		Repro: f.again(cmd, in, c.Selector(), f.seed),
 	}
 }
 
 // again is the command line that does this run again, of a seed if it has one.
-func (f *runFlags) again(cmd *cobra.Command, words []string, selector string, seed int64) string {
-	return again(cmd, words, selector, slices.Concat(f.interruptionFlag.words(), f.seedFlags.words(seed))...)
+func (f *runFlags) again(cmd *cobra.Command, in *input, selector string, seed int64) string {
+	return again(cmd, in.words, selector, slices.Concat(f.interruptionFlag.words(), f.seedFlags.words(seed))...)
 }
 
 // again is the command line that does the same on one kernel: words, and the
@@ -342,7 +342,7 @@ func again(cmd *cobra.Command, words []string, selector string, more ...string) 
 	words = slices.Clone(words)
 	cmd.Flags().Visit(func(flag *pflag.Flag) {
 		switch flag.Name {
-		case "kernel", "artifacts", "format", "vms", "bundle", "deterministic", "seed", "seeds", "repeat", "until", "only", "direction", "threshold", "interruption":
+		case "kernel", "artifacts", "format", "vms", "bundle", "deterministic", "seed", "seeds", "repeat", "until", "interruption", "only", "direction", "threshold":
 			return
 		}
 		if flag.Value.String() == "true" && flag.NoOptDefVal == "true" { // -cold

@@ -103,7 +103,6 @@ type history struct {
 	applied  []*followed
 	over     *observe.Over
 	step     *observe.Event // the one under way
-	events   int            // that the timeline must have
 	death    *observe.Death
 }
 
@@ -289,8 +288,10 @@ func (h *history) gap() string {
 	for _, t := range h.torn {
 		return t.Error() + ", and without the rest there is no verdict"
 	}
-	if n := len(h.timeline); n < h.events {
-		return fmt.Sprintf("the timeline holds %d events, and the run had seen %d or more: without the rest there is no verdict", n, h.events)
+	for _, f := range h.follows {
+		if n := len(h.timeline); n < f.Events {
+			return fmt.Sprintf("the timeline holds %d events, and the run had seen %d or more: without the rest there is no verdict", n, f.Events)
+		}
 	}
 	return ""
 }
