@@ -101,6 +101,7 @@ func errno(err error) unix.Errno {
 func probe(slab *Slab, cpu int) unix.Errno {
 	mine := headWords + cpu*cpuWords
 	period := int64(slab.words[headPeriod])
+	pace := stride{periods: 1}
 	var ts unix.Timespec
 	if _, _, err := syscall.RawSyscall(unix.SYS_CLOCK_GETTIME, unix.CLOCK_MONOTONIC, uintptr(unsafe.Pointer(&ts)), 0); err != 0 {
 		return err
@@ -133,6 +134,8 @@ func probe(slab *Slab, cpu int) unix.Errno {
 			deadline = (now/period + 1) * period
 			continue
 		}
-		deadline = record(slab.block(int(window), cpu), deadline, now, period)
+		next := record(slab.block(int(window), cpu), deadline, now, period)
+		periods := pace.after((next-deadline)/period - 1)
+		deadline = next + (periods-1)*period
 	}
 }

@@ -173,3 +173,34 @@ func TestProbe(t *testing.T) {
 	require.NoError(t, unix.Kill(os.Getpid(), 0))
 	require.ErrorIs(t, unix.Kill(p.PID(), 0), unix.ESRCH)
 }
+
+// TestStride: single interruptions change nothing; a machine that is late all the
+// time is asked less and less, down to a thirty-second, and one that has
+// recovered each time again.
+func TestStride(t *testing.T) {
+	s := stride{periods: 1}
+	for range 100 {
+		require.EqualValues(t, 1, s.after(200))
+		for range 200 {
+			require.EqualValues(t, 1, s.after(0))
+		}
+	}
+	for range 2000 {
+		s.after(3)
+	}
+	require.EqualValues(t, mostStride, s.periods)
+	for range 2000 {
+		s.after(0)
+	}
+	require.EqualValues(t, 1, s.periods)
+	rapid.Check(t, func(t *rapid.T) {
+		s := stride{periods: 1}
+		for _, missed := range rapid.SliceOf(rapid.Int64Range(0, 1e6)).Draw(t, "missed") {
+			before := s.periods
+			after := s.after(missed)
+			require.True(t, after == before || after == 2*before || after == before/2)
+			require.True(t, 1 <= after && after <= mostStride)
+			require.True(t, 0 <= s.debt && s.debt < overload)
+		}
+	})
+}
