@@ -18,6 +18,9 @@ import (
 // finds it there.
 const ProcessName = "switchyard-probe"
 
+// threadName is the name of the probe's threads; 15 bytes are kept.
+const threadName = "switchyard-prob"
+
 // Environment is that of the probe's process: nothing but the loops may decide
 // when a thread gives up its CPU.
 var Environment = []string{"GODEBUG=asyncpreemptoff=1"}
@@ -74,7 +77,7 @@ func openShared(fd int) (*Slab, error) {
 
 // settle makes the calling thread the one that runs first on a CPU.
 func settle(cpu int) unix.Errno {
-	_ = os.WriteFile("/proc/thread-self/comm", []byte("switchyard-prob"), 0) // which a list of blockers shows
+	_ = os.WriteFile("/proc/thread-self/comm", []byte(threadName), 0) // which a list of blockers shows
 	var set unix.CPUSet
 	set.Set(cpu)
 	if err := unix.SchedSetaffinity(0, &set); err != nil {

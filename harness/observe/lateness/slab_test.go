@@ -4,10 +4,13 @@ package lateness
 
 import (
 	"cmp"
+	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -120,6 +123,19 @@ func withWord(memory []byte, word int, value uint64) []byte {
 	return memory
 }
 
+// namesOf are the names of a process's threads.
+func namesOf(t *testing.T, pid int) (names []string) {
+	t.Helper()
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/comm", pid))
+	require.NoError(t, err)
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		require.NoError(t, err)
+		names = append(names, strings.TrimSpace(string(text)))
+	}
+	return names
+}
+
 type plainly struct{}
 
 func (plainly) Start(c *exec.Cmd) error { return c.Start() }
@@ -154,6 +170,7 @@ func TestProbe(t *testing.T) {
 		}
 		require.Zero(t, p.Read(0, cpu).Count, "no window is open")
 	}
+	require.Contains(t, namesOf(t, p.PID()), threadName)
 	for window := range 2 {
 		p.SetWindow(window)
 		for cpu := range cpus {
