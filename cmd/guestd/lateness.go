@@ -29,7 +29,7 @@ const (
 // Times of the guest's own clock.
 const (
 	// probePatience is how long the probe may take to its first deadline.
-	probePatience = 5 * time.Second
+	probePatience = 15 * time.Second
 	// latePatience is how long a window's end may wait for a witness that is
 	// still late from before: it is told what had come until then.
 	latePatience = 50 * time.Millisecond

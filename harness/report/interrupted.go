@@ -79,7 +79,24 @@ func (m *measurement) noise(accel string, i *Interruption) string {
 	if open > 0 && float64(waited) > busyHost*float64(open) {
 		why = append(why, fmt.Sprintf("the host was busy with something else: the threads of the virtual CPUs waited for a CPU for %.0f %% of the time", 100*float64(waited)/float64(open)))
 	}
+	if asked, due := m.asked(); asked*10 < due*9 {
+		why = append(why, fmt.Sprintf("the guest had no time for a deadline each %v, so that of %d only %d were asked for", time.Duration(m.period), due, asked))
+	}
 	return strings.Join(why, "; ")
+}
+
+// asked is how many deadlines the probe had, of how many there were.
+func (m *measurement) asked() (asked, due int64) {
+	for key, l := range m.last {
+		if key.witness != observe.ProbeWitness || l.PeriodNS <= 0 {
+			continue
+		}
+		// Where it never ran, a warning says so.
+		if n := l.Histogram.Count(); n > 0 {
+			asked, due = asked+n, due+l.OpenNS/l.PeriodNS
+		}
+	}
+	return asked, due
 }
 
 type latenessKey struct {

@@ -61,6 +61,7 @@ func TestPercentiles(t *testing.T) {
 			all = append(all, values...)
 			timeline = append(timeline, latenessEvent(observe.Lateness{
 				Witness: observe.ProbeWitness, Window: lateness.Patched, CPU: cpu, Histogram: histogram(values...), LongestNS: slices.Max(values),
+				FromNS: 1e9, ToNS: 2e9, OpenNS: int64(len(values)) * ms,
 			}))
 		}
 		i, warnings := InterruptionOf(timeline, "kvm", false)
@@ -214,6 +215,7 @@ func TestNoise(t *testing.T) {
 	require.Contains(t, i.Noise, "for 25 % of the time")
 	i, _ = InterruptionOf(timeline, "kvm", false)
 	require.NotContains(t, i.Noise, "TCG")
+	require.Contains(t, i.Noise, "of 1000 only 1 were asked for")
 	i, _ = InterruptionOf(timeline, "tcg", true)
 	require.Empty(t, i.Noise)
 	i, warnings := InterruptionOf(timeline[:2], "tcg", false)

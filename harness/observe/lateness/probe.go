@@ -18,6 +18,9 @@ import (
 // finds it there.
 const ProcessName = "switchyard-probe"
 
+// threadName is the name of the probe's threads; 15 bytes are kept.
+const threadName = "switchyard-prob"
+
 // Environment is that of the probe's process: nothing but the loops may decide
 // when a thread gives up its CPU.
 var Environment = []string{"GODEBUG=asyncpreemptoff=1"}
@@ -74,7 +77,7 @@ func openShared(fd int) (*Slab, error) {
 
 // settle makes the calling thread the one that runs first on a CPU.
 func settle(cpu int) unix.Errno {
-	_ = os.WriteFile("/proc/thread-self/comm", []byte("switchyard-prob"), 0) // which a list of blockers shows
+	_ = os.WriteFile("/proc/thread-self/comm", []byte(threadName), 0) // which a list of blockers shows
 	var set unix.CPUSet
 	set.Set(cpu)
 	if err := unix.SchedSetaffinity(0, &set); err != nil {
@@ -101,6 +104,7 @@ func errno(err error) unix.Errno {
 func probe(slab *Slab, cpu int) unix.Errno {
 	mine := headWords + cpu*cpuWords
 	period := int64(slab.words[headPeriod])
+	pace := stride{periods: 1}
 	var ts unix.Timespec
 	if _, _, err := syscall.RawSyscall(unix.SYS_CLOCK_GETTIME, unix.CLOCK_MONOTONIC, uintptr(unsafe.Pointer(&ts)), 0); err != 0 {
 		return err
@@ -133,6 +137,8 @@ func probe(slab *Slab, cpu int) unix.Errno {
 			deadline = (now/period + 1) * period
 			continue
 		}
-		deadline = record(slab.block(int(window), cpu), deadline, now, period)
+		next := record(slab.block(int(window), cpu), deadline, now, period)
+		periods := pace.after((next-deadline)/period - 1)
+		deadline = next + (periods-1)*period
 	}
 }

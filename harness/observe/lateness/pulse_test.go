@@ -4,6 +4,7 @@ package lateness_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -64,10 +65,14 @@ static int smp_call_function_single(int cpu, void (*f)(void *), void *data, int 
 int main(void)
 {
 	s64 in[3];
+	struct beat beat = { .stride = 1 };
 
 	pulse_init();
 	while (fread(in, sizeof(in), 1, stdin) == 1)
+	{
 		record(block_of(in[0], 0), in[1], in[2]);
+		cpu_of(0)->spare[0] += stride_after(&beat, in[2] / PERIOD_NS) * in[1];
+	}
 	fwrite(blob.data, 1, blob.size, stdout);
 	return 0;
 }
@@ -94,7 +99,7 @@ func TestPulseCountsAlike(t *testing.T) {
 	slab.SetWindow(0) // the module's is a parameter
 	draw := rand.New(rand.NewPCG(1, 2))
 	var in bytes.Buffer
-	deadline := int64(1e12)
+	deadline, strides, pace := int64(1e12), int64(0), lateness.NewStride()
 	for range 20000 {
 		window := draw.IntN(len(lateness.Windows))
 		late := draw.Int64N(1 << (1 + draw.IntN(31)))
@@ -107,8 +112,11 @@ func TestPulseCountsAlike(t *testing.T) {
 			}
 		}
 		lateness.ForTest{Slab: slab}.Record(window, deadline, late)
+		strides += pace(late/int64(lateness.Period)) * deadline
 		deadline += int64(lateness.Period)
 	}
+	// The sum of all strides, each with a weight of its own.
+	binary.LittleEndian.PutUint64(memory[8*(8+3):], uint64(strides))
 	var out, log bytes.Buffer
 	err = root.Run(t.Context(), toolroot.Job{
 		Argv: []string{"sh", "-ec", "gcc-14 -O1 -w -o /build/pulse /build/pulse.c && /build/pulse"},

@@ -4,10 +4,13 @@ package lateness
 
 import (
 	"cmp"
+	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -120,6 +123,19 @@ func withWord(memory []byte, word int, value uint64) []byte {
 	return memory
 }
 
+// namesOf are the names of a process's threads.
+func namesOf(t *testing.T, pid int) (names []string) {
+	t.Helper()
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/comm", pid))
+	require.NoError(t, err)
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		require.NoError(t, err)
+		names = append(names, strings.TrimSpace(string(text)))
+	}
+	return names
+}
+
 type plainly struct{}
 
 func (plainly) Start(c *exec.Cmd) error { return c.Start() }
@@ -154,6 +170,7 @@ func TestProbe(t *testing.T) {
 		}
 		require.Zero(t, p.Read(0, cpu).Count, "no window is open")
 	}
+	require.Contains(t, namesOf(t, p.PID()), threadName)
 	for window := range 2 {
 		p.SetWindow(window)
 		for cpu := range cpus {
@@ -172,4 +189,35 @@ func TestProbe(t *testing.T) {
 	p.Stop()
 	require.NoError(t, unix.Kill(os.Getpid(), 0))
 	require.ErrorIs(t, unix.Kill(p.PID(), 0), unix.ESRCH)
+}
+
+// TestStride: single interruptions change nothing; a machine that is late all the
+// time is asked less and less, down to a thirty-second, and one that has
+// recovered each time again.
+func TestStride(t *testing.T) {
+	s := stride{periods: 1}
+	for range 100 {
+		require.EqualValues(t, 1, s.after(200))
+		for range 200 {
+			require.EqualValues(t, 1, s.after(0))
+		}
+	}
+	for range 2000 {
+		s.after(3)
+	}
+	require.EqualValues(t, mostStride, s.periods)
+	for range 2000 {
+		s.after(0)
+	}
+	require.EqualValues(t, 1, s.periods)
+	rapid.Check(t, func(t *rapid.T) {
+		s := stride{periods: 1}
+		for _, missed := range rapid.SliceOf(rapid.Int64Range(0, 1e6)).Draw(t, "missed") {
+			before := s.periods
+			after := s.after(missed)
+			require.True(t, after == before || after == 2*before || after == before/2)
+			require.True(t, 1 <= after && after <= mostStride)
+			require.True(t, 0 <= s.debt && s.debt < overload)
+		}
+	})
 }

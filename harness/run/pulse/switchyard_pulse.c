@@ -28,6 +28,8 @@
 #define BUCKETS		3840
 #define HIGHEST_NS	((1LL << 36) - 1)
 #define MOST_CPUS	64
+#define OVERLOAD	256
+#define MOST_STRIDE	32
 
 struct head {
 	u64 magic, cpus, period, window, spare[4];
@@ -49,6 +51,7 @@ struct beat {
 	struct hrtimer timer;
 	s64 deadline;
 	unsigned int cpu, window;
+	s64 debt, stride;
 	bool running;
 };
 
@@ -117,6 +120,23 @@ static void record(struct block *b, s64 deadline, s64 late)
 	}
 }
 
+/* One that is late again and again is asked for less often: see stride.go. */
+static s64 stride_after(struct beat *beat, s64 missed)
+{
+	beat->debt += missed ? missed : -1;
+	if (beat->debt >= OVERLOAD) {
+		beat->debt = OVERLOAD / 2;
+		if (beat->stride < MOST_STRIDE)
+			beat->stride *= 2;
+	} else if (beat->debt <= 0 && beat->stride > 1) {
+		beat->debt = OVERLOAD / 2;
+		beat->stride /= 2;
+	} else if (beat->debt < 0) {
+		beat->debt = 0;
+	}
+	return beat->stride;
+}
+
 /* The deadline that comes counts to the window of now. */
 static void arm(struct beat *beat)
 {
@@ -132,11 +152,12 @@ static void arm(struct beat *beat)
 static enum hrtimer_restart tick(struct hrtimer *timer)
 {
 	struct beat *beat = container_of(timer, struct beat, timer);
-	s64 now = ktime_get();
+	s64 now = ktime_get(), late = now - beat->deadline, periods;
 
 	if (beat->window < WINDOWS)
-		record(block_of(beat->window, beat->cpu), beat->deadline, now - beat->deadline);
-	beat->deadline += hrtimer_forward(timer, now, PERIOD_NS) * PERIOD_NS;
+		record(block_of(beat->window, beat->cpu), beat->deadline, late);
+	periods = late / PERIOD_NS + stride_after(beat, late / PERIOD_NS);
+	beat->deadline += hrtimer_forward(timer, now, periods * PERIOD_NS) * periods * PERIOD_NS;
 	arm(beat);
 	return HRTIMER_RESTART;
 }
@@ -194,6 +215,7 @@ static int __init pulse_init(void)
 	debugfs_create_blob("slab", 0400, folder, &blob);
 	for (cpu = 0; cpu < cpus; cpu++) {
 		beats[cpu].cpu = cpu;
+		beats[cpu].stride = 1;
 		/* A CPU that is not there has no timer, and shows as never armed. */
 		beats[cpu].running = !smp_call_function_single(cpu, begin, &beats[cpu], 1);
 	}
