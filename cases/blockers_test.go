@@ -29,7 +29,7 @@ func TestMainLoop(t *testing.T) {
 	harness.EachKernel(t, func(t *testing.T, k *kernels.Kit) {
 		vm := harness.Boot(t, k, harness.With(loopModule))
 		p := vm.Apply(t, "testdata/loop", harness.WithoutTarget(), harness.StallAfter(4*time.Second))
-		p.Expect(t, check.Stalled(check.Named("looper"), check.Kind(check.KThread), check.AsleepOn("loop_main")))
+		p.Expect(t, check.Stalled(check.Named("looper"), check.Kind(check.KThread), check.AsleepOn("loop_main"), check.Diagnosed("kthread-loop")))
 		require.Equal(t, 1, p.Phase(t).Left(), "tasks left besides the thread")
 		p = p.Revert(t).Expect(t, check.Complete)
 		require.True(t, p.Phase(t).Reversed)
@@ -52,7 +52,7 @@ func TestWorker(t *testing.T) {
 		vm := harness.Boot(t, k, harness.With(workerModule))
 		vm.Eventually(t, workerKnobs+"waiting", func(n string) bool { return n == "1" })
 		p := vm.Apply(t, "testdata/worker", harness.WithoutTarget(), harness.StallAfter(4*time.Second))
-		p.Expect(t, check.Stalled(check.Kind(check.KWorker), check.AsleepOn("worker_wait")))
+		p.Expect(t, check.Stalled(check.Kind(check.KWorker), check.Working("worker_work"), check.AsleepOn("worker_wait"), check.Diagnosed("kworker-inside")))
 		require.Equal(t, 1, p.Phase(t).Left(), "tasks left besides the worker")
 
 		vm.WriteFile(t, workerKnobs+"leave", "1")
@@ -73,20 +73,22 @@ func TestSignalsDoNotFreeTheKernelsOwn(t *testing.T) {
 		vm.Eventually(t, knobs+"parked", func(n string) bool { return n == "1" })
 		vm.Eventually(t, workerKnobs+"waiting", func(n string) bool { return n == "1" })
 
-		// The 15th round comes after at most 15 * 1.75 s.
-		p := vm.Apply(t, "testdata/three", harness.StallAfter(30*time.Second))
-		p.Expect(t, check.Stalled(check.Named("looper"), check.Kind(check.KThread), check.AsleepOn("loop_main")))
-		p.Expect(t, check.Stalled(check.Kind(check.KWorker), check.AsleepOn("worker_wait")))
+		p := vm.Apply(t, "testdata/three", harness.StallAfter(4*time.Second))
+		p.Expect(t, check.Stalled(check.Named("cat"), check.Kind(check.UserTask), check.AsleepOn("hold_park"), check.Diagnosed("signal-frees")))
+		for len(p.Phase(t).Signals) == 0 {
+			p = p.Follow(t, 4*time.Second).Expect(t, check.Stalled())
+		}
+		p = p.Follow(t, 4*time.Second)
+		p.Expect(t, check.Stalled(check.Named("looper"), check.Kind(check.KThread), check.AsleepOn("loop_main"), check.Diagnosed("kthread-loop")))
+		p.Expect(t, check.Stalled(check.Kind(check.KWorker), check.AsleepOn("worker_wait"), check.Diagnosed("kworker-inside")))
 		phase := p.Phase(t)
 		require.Equal(t, 2, phase.Left(), "tasks left besides thread and worker")
-		require.NotEmpty(t, phase.Signals, "the core has not signalled anybody")
 
 		// The reader was in the way until the signal, and is not since.
 		reader := blocked(phase, "cat")
 		require.NotEmpty(t, reader)
 		for _, b := range reader {
 			require.Equal(t, observe.UserTask, b.Blocker.Kind)
-			require.Equal(t, observe.Asleep, b.Blocker.Reason)
 			require.Equal(t, "hold_park", b.Blocker.Function)
 		}
 		freed := phase.Tasks.Where(func(e observe.Event) bool { return e.Task.Comm == "cat" && e.Task.State == 1 })
@@ -114,7 +116,7 @@ func TestPageFault(t *testing.T) {
 		vm.Eventually(t, faultKnobs+"parked", func(n string) bool { return n == "1" })
 
 		p := vm.Apply(t, "testdata/fault", harness.WithoutTarget(), harness.StallAfter(4*time.Second))
-		traits := []check.Trait{check.Named("cat"), check.Kind(check.UserTask)}
+		traits := []check.Trait{check.Named("cat"), check.Kind(check.UserTask), check.Diagnosed("exception")}
 		if k.Can(kernels.ORC) {
 			traits = append(traits, check.AsleepOn("fault_copy"))
 		}

@@ -36,7 +36,7 @@ func TestStallNamesTheTask(t *testing.T) {
 		held := park(t, vm, "uninterruptible")
 
 		p := vm.Apply(t, "testdata/hold", harness.WithoutTarget(), harness.StallAfter(5*time.Second))
-		p.Expect(t, check.Stalled(check.Named("cat"), check.Kind(check.UserTask), check.AsleepOn("hold_park")))
+		p.Expect(t, check.Stalled(check.Named("cat"), check.Kind(check.UserTask), check.AsleepOn("hold_park"), check.Diagnosed("uninterruptible")))
 		require.GreaterOrEqual(t, p.Phase(t).Left(), 1)
 
 		vm.WriteFile(t, knobs+"release", "1")
@@ -73,7 +73,9 @@ func TestSignalFreesSleeper(t *testing.T) {
 		vm := harness.Boot(t, k, harness.Commands())
 		park(t, vm, "interruptible")
 
-		p := vm.Apply(t, "testdata/hold", harness.WithoutTarget()).Expect(t, check.Complete)
+		p := vm.Apply(t, "testdata/hold", harness.WithoutTarget(), harness.StallAfter(4*time.Second))
+		p.Expect(t, check.Stalled(check.Named("cat"), check.Kind(check.UserTask), check.AsleepOn("hold_park"), check.Diagnosed("signal-frees")))
+		p = p.Follow(t, 60*time.Second).Expect(t, check.Complete)
 		phase := p.Phase(t)
 		require.Len(t, phase.Signals, 1, "signals during the transition")
 		require.NotNil(t, phase.Rounds, "rounds cannot be counted")
@@ -81,6 +83,13 @@ func TestSignalFreesSleeper(t *testing.T) {
 		signal := time.Duration(phase.Signals[0] - phase.Start)
 		require.Greater(t, phase.Took(), signal, "it ended before the signal")
 		require.Greater(t, signal, 14*750*time.Millisecond, "the 15th round came too early")
+		// He alone was in the way, all the time until then.
+		require.Greater(t, len(phase.Blockers), 1, "examinations of those in the way")
+		for _, b := range phase.Blockers {
+			require.Equal(t, "cat", b.Blocker.Comm)
+			require.Equal(t, "hold_park", b.Blocker.Function)
+			require.Less(t, b.T, phase.End)
+		}
 
 		p.Revert(t).Expect(t, check.Complete)
 		p.Unload(t)
