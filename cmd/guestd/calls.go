@@ -40,7 +40,7 @@ func (a *agent) handlers() map[string]channel.Handler {
 			return none{}, a.priority.ordinarily(func() error { return setLivepatch(channel.LivepatchFolder, in) })
 		}),
 		"blockers": channel.Answer(func(ctx context.Context, in channel.BlockersRequest) ([]observe.Blocker, error) {
-			return sampler.Blockers(ctx, "/proc", "/sys", in.Functions), nil
+			return sampler.Examination{Functions: in.Functions, Core: true}.Blockers(ctx), nil
 		}),
 		"watch": channel.Events(a.watchFor),
 		"run":   channel.Answer(a.runCommand),

@@ -198,7 +198,7 @@ func (c *conduct) follow(patch int, mark uint64, to string) bool {
 		c.await(mark, traceLag, func(t *observe.Transition) bool { return t.Exact && t.Edge == observe.EdgeEnd })
 	} else {
 		c.whole = false
-		f.Blockers = sampler.Blockers(context.Background(), "/proc", "/sys", p.Functions)
+		f.Blockers = sampler.Examination{Functions: p.Functions, Core: true}.Blockers(context.Background())
 	}
 	c.tell(mailbox.Result{Followed: &f})
 	return f.Done

@@ -7,42 +7,114 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/switchyard-project/switchyard/harness/observe"
 )
 
 // maxBlockers bounds an examination: reading a stack unwinds it.
-const maxBlockers = 256
+const maxBlockers = 1024
 
-// Blockers examines the tasks that have not switched in the transition that
-// runs now; none when there is none. functions are the patched ones, by name.
+// Examination is a look at the tasks that have not switched in the transition
+// that runs now. The zero value is good.
+type Examination struct {
+	Proc, Sys string // the roots of the two file systems; "" for /proc, /sys
+	// Functions are the patched functions, by name.
+	Functions []string
+	// Core asks the kernel's livepatch core too, for one round of its messages:
+	// a second or two. Only for a transition that has stalled.
+	Core bool
+	// Tasks are the folders of those to look at; nil for all of /proc.
+	Tasks []string
+	Most  int // how many are examined; 0 for 1024
+	// For bounds the time of the look at /proc; 0 for 10 s.
+	For time.Duration
+}
+
+func (x *Examination) defaults() {
+	if x.Proc == "" {
+		x.Proc = "/proc"
+	}
+	if x.Sys == "" {
+		x.Sys = "/sys"
+	}
+	if x.Most <= 0 || x.Most > maxBlockers {
+		x.Most = maxBlockers
+	}
+	if x.For <= 0 {
+		x.For = 10 * time.Second
+	}
+}
+
+// Blockers are the tasks in the way; none when no transition runs.
 //
 // Not every task here is one to worry about: one that sleeps elsewhere
 // (observe.Waiting) may only wait for the core's next round.
-func Blockers(ctx context.Context, proc, sys string, functions []string) []observe.Blocker {
-	name, target, ok := transition(sys)
+func (x Examination) Blockers(ctx context.Context) []observe.Blocker {
+	x.defaults()
+	_, target, ok := transition(x.Sys)
 	if !ok {
 		return nil
 	}
-	threads, err := filepath.Glob(proc + "/[0-9]*/task/[0-9]*/patch_state")
-	if err != nil {
+	left := x.left(ctx, target)
+	var heard coreWords
+	if x.Core && len(left) <= mostForCore {
+		heard = theCore.listen(ctx, x.Proc, x.Sys)
+	}
+	// Who is left after the core's round is who it could not switch.
+	name, target, ok := transition(x.Sys)
+	if !ok {
 		return nil
 	}
-	var out []observe.Blocker
-	buf := make([]byte, 16<<10)
-	for _, file := range threads {
-		if ctx.Err() != nil || len(out) == maxBlockers {
+	out := x.examine(ctx, left, name, target)
+	return heard.merge(out)
+}
+
+// left are the folders of those that have not switched.
+func (x Examination) left(ctx context.Context, target int) (dirs []string) {
+	candidates := x.Tasks
+	if candidates == nil {
+		files, err := filepath.Glob(x.Proc + "/[0-9]*/task/[0-9]*/patch_state")
+		if err != nil {
+			return nil
+		}
+		for _, f := range files {
+			candidates = append(candidates, filepath.Dir(f))
+		}
+	}
+	buf := make([]byte, 64)
+	for _, dir := range candidates {
+		if ctx.Err() != nil {
 			break
 		}
-		b, err := readFile(file, buf)
-		if err != nil || string(bytes.TrimSpace(b)) != strconv.Itoa(1-target) {
+		if isLeft(dir, target, buf) {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
+}
+
+func isLeft(dir string, target int, buf []byte) bool {
+	b, err := readFile(dir+"/patch_state", buf)
+	return err == nil && string(bytes.TrimSpace(b)) == strconv.Itoa(1-target)
+}
+
+func (x Examination) examine(ctx context.Context, dirs []string, patch string, target int) (out []observe.Blocker) {
+	buf := make([]byte, 16<<10)
+	tickless := cpuList(x.Sys+"/devices/system/cpu/nohz_full", buf)
+	until := now() + int64(x.For)
+	for _, dir := range dirs {
+		if ctx.Err() != nil || len(out) == x.Most || now() > until {
+			break
+		}
+		if !isLeft(dir, target, buf) {
 			continue
 		}
-		if blocker, ok := examine(filepath.Dir(file), name, functions, buf); ok {
-			out = append(out, blocker)
+		if b, ok := examine(dir, patch, x.Functions, buf); ok {
+			b.NoHZFull = tickless[b.CPU]
+			out = append(out, b)
 		}
 	}
 	return out
@@ -81,7 +153,7 @@ func examine(dir, patch string, functions []string, buf []byte) (observe.Blocker
 	if err != nil {
 		return observe.Blocker{}, false
 	}
-	out := observe.Blocker{Comm: st.comm, State: st.state, CPU: st.cpu, Kind: kindOf(st)}
+	out := observe.Blocker{Comm: st.comm, State: st.state, CPU: st.cpu, Kind: kindOf(st), Witnesses: []string{observe.ByProc}}
 	out.TID, _ = strconv.Atoi(filepath.Base(dir))
 	out.PID, _ = strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(dir))))
 	if b, err := readFile(dir+"/stack", buf); err == nil {
@@ -106,61 +178,29 @@ func kindOf(st stat) string {
 	return observe.UserTask
 }
 
-// judge finds the function and the reason.
-func judge(b *observe.Blocker, patch string, functions []string) {
-	for _, frame := range b.Stack {
-		name, module := frameFunction(frame)
-		// On the way back the replacements are in the way: any function of
-		// the patch's own module.
-		if module == patch || slices.Contains(functions, parent(name)) || slices.Contains(functions, name) {
-			b.Function, b.Patched = name, true
-			break
+// maxCPUs bounds what a list of CPUs is taken to name.
+const maxCPUs = 8192
+
+// cpuList reads a file such as "1-3,7"; empty if there is none.
+func cpuList(path string, buf []byte) map[int]bool {
+	b, err := readFile(path, buf)
+	if err != nil {
+		return nil
+	}
+	cpus := map[int]bool{}
+	for _, part := range strings.Split(strings.TrimSpace(string(b)), ",") {
+		first, last, isRange := strings.Cut(part, "-")
+		from, err := strconv.Atoi(first)
+		to := from
+		if isRange && err == nil {
+			to, err = strconv.Atoi(last)
+		}
+		if err != nil || from < 0 || to >= maxCPUs {
+			continue // "(null)", of a kernel that has none
+		}
+		for cpu := from; cpu <= to; cpu++ {
+			cpus[cpu] = true
 		}
 	}
-	if b.Function == "" && len(b.Stack) > 0 {
-		b.Function, _ = frameFunction(b.Stack[0])
-	}
-	if b.Function == "" {
-		b.Function = b.Wchan
-	}
-	switch {
-	case b.State == "R":
-		b.Reason = observe.Running
-	case b.Patched:
-		b.Reason = observe.Asleep
-	default:
-		b.Reason = observe.Waiting
-	}
-}
-
-// maxFrames bounds a stack; the kernel's own bound is 64.
-const maxFrames = 64
-
-// parseStack reads /proc/PID/stack: "[<0>] name+0x1/0x2 [module]", innermost
-// first.
-func parseStack(text string) []string {
-	var frames []string
-	for line := range strings.Lines(text) {
-		_, frame, ok := strings.Cut(strings.TrimSpace(line), "] ")
-		if ok && len(frames) < maxFrames {
-			frames = append(frames, frame)
-		}
-	}
-	return frames
-}
-
-// frameFunction splits "name+0x1/0x2 [module]".
-func frameFunction(frame string) (name, module string) {
-	name, rest, _ := strings.Cut(frame, "+")
-	if _, m, ok := strings.Cut(rest, " ["); ok {
-		module, _, _ = strings.Cut(strings.TrimSuffix(m, "]"), " ") // newer kernels add a build id
-	}
-	return name, module
-}
-
-// parent is the function that a part made by the compiler belongs to:
-// f.cold, f.constprop.0, f.isra.0, f.part.0.
-func parent(name string) string {
-	name, _, _ = strings.Cut(name, ".")
-	return name
+	return cpus
 }

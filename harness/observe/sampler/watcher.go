@@ -4,8 +4,10 @@ package sampler
 
 import (
 	"context"
+	"path/filepath"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -26,8 +28,11 @@ type Options struct {
 	// examined, and from then on every BlockersEvery; 0 for 3 s and 5 s,
 	// negative for never.
 	BlockersAfter, BlockersEvery time.Duration
-	NoRounds                     bool // leave the function tracer alone
-	Gate                         *Gate
+	// CoreAfter is the age at which an examination asks the livepatch core too,
+	// and from then on every CoreEvery; 0 for 10 s and 15 s, negative for never.
+	CoreAfter, CoreEvery time.Duration
+	NoRounds             bool // leave the function tracer alone
+	Gate                 *Gate
 	// Proc and Sys are the roots of the two file systems; "" for /proc, /sys.
 	Proc, Sys string
 }
@@ -41,6 +46,8 @@ func (o *Options) defaults() {
 	set(&o.Period, 5*time.Millisecond)
 	set(&o.BlockersAfter, 3*time.Second)
 	set(&o.BlockersEvery, 5*time.Second)
+	set(&o.CoreAfter, 10*time.Second)
+	set(&o.CoreEvery, 15*time.Second)
 	set(&o.IdlePeriod, 10*time.Millisecond)
 	o.Period = min(max(o.Period, time.Millisecond), 10*time.Millisecond)
 	o.IdlePeriod = min(max(o.IdlePeriod, o.Period), 10*time.Millisecond)
@@ -101,13 +108,16 @@ func Watch(ctx context.Context, o Options, emit func(observe.Event)) error {
 		hello.Why = w.rounds.why
 	}
 
-	w.examine = func(round int) {
+	w.examine = func(round int, tasks []string, core bool) {
 		helpers.Go(func() {
 			ordinaryThread() // it looks up /proc as well
-			for _, b := range Blockers(ctx, o.Proc, o.Sys, o.Functions) {
+			began := clock(unix.CLOCK_THREAD_CPUTIME_ID)
+			x := Examination{Proc: o.Proc, Sys: o.Sys, Functions: o.Functions, Tasks: tasks, Most: mostExamined, For: time.Second, Core: core}
+			for _, b := range x.Blockers(ctx) {
 				b.Round = round
 				emit(observe.Event{T: now(), Kind: observe.KindBlocker, Blocker: &b})
 			}
+			w.examineCPU.Add(clock(unix.CLOCK_THREAD_CPUTIME_ID) - began)
 		})
 	}
 
@@ -162,17 +172,21 @@ type watcher struct {
 	tasks   *tasks
 	patches *patches
 	rounds  *rounds // nil: this kernel has none
-	examine func(round int)
+	examine func(round int, tasks []string, core bool)
 
 	active    *patch // in transition at the last look
 	to        string
 	began     int64 // of the transition
 	drained   int64 // the last look at the rounds
 	examined  int64 // the last examination of blockers
+	asked     int64 // the last one that asked the core
+	turn      int   // where among those left the next one begins
 	cost      observe.Cost
 	costSince int64
 	cpu       int64 // of the thread, when cost was last told
 	scout     int64 // of the scout's
+
+	examineCPU atomic.Int64 // of examinations that are done and not told of
 }
 
 // run looks once a period, at fixed times: one that is late does not make
@@ -224,6 +238,7 @@ func (w *watcher) account(t, late int64) {
 		c.CPUNS, w.cpu = cpu-w.cpu, cpu
 		scout := w.tasks.scout.cpu.Load()
 		c.ScanNS, w.scout = scout-w.scout, scout
+		c.ExamineNS = w.examineCPU.Swap(0)
 		done := *c
 		w.emit(observe.Event{T: t, Kind: observe.KindCost, Cost: &done})
 		w.cost, w.costSince = observe.Cost{}, t
@@ -264,7 +279,7 @@ func (w *watcher) look(t int64) *observe.Sample {
 
 // begin: from now on it is counted who has not switched.
 func (w *watcher) begin(t int64) {
-	w.began, w.examined, w.to = t, 0, w.active.to
+	w.began, w.examined, w.asked, w.to = t, 0, 0, w.active.to
 	w.tasks.restart()
 	w.tasks.scout.quick.Store(true)
 	select {
@@ -279,6 +294,30 @@ func (w *watcher) over(t int64) {
 	w.tasks.scout.quick.Store(false)
 }
 
+// mostExamined bounds one examination that runs beside the looks: with
+// thousands of tasks left each comes to its turn.
+const mostExamined = 100
+
+// someLeft are the folders of those to examine next.
+func (w *watcher) someLeft() (dirs []string) {
+	lefts := w.tasks.lefts
+	for range min(len(lefts), mostExamined) {
+		w.turn = (w.turn + 1) % len(lefts)
+		dirs = append(dirs, filepath.Dir(lefts[w.turn].file))
+	}
+	return dirs
+}
+
+// askCore says whether it is time to ask the livepatch core.
+func (w *watcher) askCore(t, age int64) bool {
+	if w.CoreAfter < 0 || age < int64(w.CoreAfter) || len(w.tasks.lefts) > mostForCore ||
+		w.asked != 0 && (w.CoreEvery < 0 || t-w.asked < int64(w.CoreEvery)) {
+		return false
+	}
+	w.asked = t
+	return true
+}
+
 func (w *watcher) count(t int64, active *patch) *observe.Sample {
 	target := 0
 	if active.to == observe.Apply {
@@ -290,7 +329,7 @@ func (w *watcher) count(t int64, active *patch) *observe.Sample {
 	})
 	w.tasks.sweep(target, t+period/sweepShare)
 	age := t - w.began
-	if w.BlockersAfter > 0 && age >= int64(w.BlockersAfter) && len(w.tasks.lefts) > 0 &&
+	if w.BlockersAfter > 0 && age >= int64(w.BlockersAfter) && (len(w.tasks.lefts) > 0 || age >= int64(w.CoreAfter)) &&
 		(w.examined == 0 || w.BlockersEvery > 0 && t-w.examined >= int64(w.BlockersEvery)) {
 		w.examined = t
 		round := 0
@@ -298,7 +337,7 @@ func (w *watcher) count(t int64, active *patch) *observe.Sample {
 			w.rounds.drain(w.emit)
 			round = w.rounds.n
 		}
-		w.examine(round)
+		w.examine(round, w.someLeft(), w.askCore(t, age))
 	}
 	return &observe.Sample{Patch: active.name, To: active.to, Left: len(w.tasks.lefts), Total: w.tasks.total(), Unknown: w.tasks.sought}
 }

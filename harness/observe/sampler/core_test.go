@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sampler
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/switchyard-project/switchyard/harness/observe"
+)
+
+// TestParseCore reads the messages as the kernels 5.10 to 7.3 word them.
+func TestParseCore(t *testing.T) {
+	for text, want := range map[string]coreWord{
+		"livepatch: klp_try_switch_task: swapper/1:0 is running":                              {"swapper/1", 0, observe.Running, ""},
+		"livepatch: klp_try_switch_task: cat:97 is sleeping on function hold_park":            {"cat", 97, observe.Asleep, "hold_park"},
+		"livepatch: klp_check_stack: cat:97 is sleeping on function hold_park":                {"cat", 97, observe.Asleep, "hold_park"},
+		"livepatch: klp_check_stack: kworker/0:1:12 has an unreliable stack":                  {"kworker/0:1", 12, observe.Unreliable, ""},
+		"livepatch: klp_try_switch_task: a:b is running:5 is running":                         {"a:b is running", 5, observe.Running, ""},
+		"livepatch: klp_try_switch_task: x: is sleeping on functio:3 is sleeping on function": {},
+		"livepatch: klp_try_switch_task: x:-3 is running":                                     {},
+		"livepatch: klp_try_switch_task: x is running":                                        {},
+		"livepatch: signaling remaining tasks":                                                {},
+		"klp_try_switch_task: x:3 is running":                                                 {},
+		"livepatch: klp_try_switch_task: Unknown error code (-5) when trying to switch x:3":   {},
+	} {
+		got, ok := parseCore(text)
+		require.Equal(t, want != coreWord{}, ok, text)
+		require.Equal(t, want, got, text)
+	}
+}
+
+func FuzzParseCore(f *testing.F) {
+	f.Add("livepatch: klp_try_switch_task: swapper/1:0 is running")
+	f.Fuzz(func(t *testing.T, text string) {
+		if w, ok := parseCore(text); ok {
+			require.NotEmpty(t, w.reason)
+			require.GreaterOrEqual(t, w.tid, 0)
+			require.Contains(t, text, w.comm)
+			require.Equal(t, w.reason == observe.Asleep, w.function != "")
+		}
+	})
+}
+
+// lines gives one record a Read, as /dev/kmsg does.
+type lines []string
+
+func (r *lines) Read(b []byte) (int, error) {
+	if len(*r) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(b, fmt.Sprintf("7,1,2,-;%s\n", (*r)[0]))
+	*r = (*r)[1:]
+	return n, nil
+}
+
+// TestOneRoundIsHeard: what is logged besides is passed over; once the
+// messages of a round have come, a pause ends it; nothing is waited for that
+// never comes.
+func TestOneRoundIsHeard(t *testing.T) {
+	line := "livepatch: klp_try_switch_task: a:%d is running"
+	var log lines
+	for i := range 3 {
+		log = append(log, "something else", fmt.Sprintf(line, i+1))
+	}
+	waits := 0
+	ready := func(d time.Duration) bool {
+		if len(log) > 0 {
+			return true
+		}
+		waits++
+		time.Sleep(d) // as poll does
+		return false
+	}
+	words := hearRound(t.Context(), &log, ready)
+	require.Len(t, words, 3)
+	require.Positive(t, waits)
+
+	for i := range 5000 { // a console that others flood
+		log = append(log, fmt.Sprintf(line, i+1))
+	}
+	words = hearRound(t.Context(), &log, ready)
+	require.LessOrEqual(t, len(words), 2*mostForCore+1)
+}
+
+// TestCoreIsOnlyAskedOffTheConsole: with a console that prints debug messages,
+// or an unknown one, the core is not told to print.
+func TestCoreIsOnlyAskedOffTheConsole(t *testing.T) {
+	root := t.TempDir()
+	printk, ignore := filepath.Join(root, "sys/kernel/printk"), filepath.Join(root, "module/printk/parameters/ignore_loglevel")
+	require.True(t, consolePrintsDebug(root, root), "nobody knows")
+	for _, path := range []string{printk, ignore} {
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+	}
+	for _, c := range []struct {
+		printk, ignore string
+		prints         bool
+	}{
+		{"7\t4\t1\t7\n", "N\n", false}, {"4 4 1 7", "", false}, {"8\t4\t1\t7\n", "N\n", true}, {"7 4 1 7", "Y\n", true}, {"", "N", true}, {"x", "N", true},
+	} {
+		require.NoError(t, os.WriteFile(printk, []byte(c.printk), 0o644))
+		require.NoError(t, os.WriteFile(ignore, []byte(c.ignore), 0o644))
+		require.Equal(t, c.prints, consolePrintsDebug(root, root), c)
+	}
+}
+
+// TestTurn writes the query to the control file that there is.
+func TestTurn(t *testing.T) {
+	root := t.TempDir()
+	c := &core{}
+	require.Error(t, c.turn(root, root, "+p"), "no dynamic debug")
+	control := filepath.Join(root, "kernel/debug/dynamic_debug/control")
+	require.NoError(t, os.MkdirAll(filepath.Dir(control), 0o755))
+	require.NoError(t, os.WriteFile(control, nil, 0o644))
+	require.NoError(t, c.turn(root, root, "-p"))
+	text, err := os.ReadFile(control)
+	require.NoError(t, err)
+	require.Equal(t, "file kernel/livepatch/transition.c func klp_try_switch_task -p\n", string(text))
+}
+
+func frames(text string) []string { return strings.Fields(text) }
+
+// TestMerge: the core's reason holds, and what does not fit is said.
+func TestMerge(t *testing.T) {
+	seen := func(tid int, reason, state, function string, patched bool, stack ...string) observe.Blocker {
+		return observe.Blocker{TID: tid, Kind: observe.UserTask, Reason: reason, State: state, Function: function, Patched: patched, Stack: stack, Witnesses: []string{observe.ByProc}}
+	}
+	words := coreWords{
+		{"agree", 1, observe.Asleep, "f"}, {"moved", 2, observe.Running, ""}, {"woke", 3, observe.Asleep, "f"}, {"hidden", 4, observe.Asleep, "f"},
+		{"untold", 5, observe.Asleep, "f"}, {"vague", 6, observe.Unreliable, ""}, {"gone", 7, observe.Running, ""},
+		{"swapper/1", 0, observe.Running, ""}, {"swapper/0", 0, observe.Running, ""}, {"swapper/1", 0, observe.Running, ""},
+	}
+	got := words.merge([]observe.Blocker{
+		seen(1, observe.Asleep, "S", "new_f", true, "new_f+0x1/0x2"), // on the way back the core names the old one
+		seen(2, observe.Waiting, "S", "nap", false, "nap+0x1/0x2"),
+		seen(3, observe.Running, "R", "", false),
+		seen(4, observe.Waiting, "D", "nap", false, "nap+0x1/0x2"),
+		seen(5, observe.Waiting, "D", "nap", false, "nap+0x1/0x2", "f.constprop.0+0x1/0x2"),
+		seen(6, observe.Waiting, "S", "nap", false, "nap+0x1/0x2", "bpf_trampoline_1+0x1/0x2", "entry_SYSCALL_64_after_hwframe+0x1/0x2"),
+		seen(8, observe.Waiting, "S", "nap", false),
+	})
+	both := []string{observe.ByProc, observe.ByCore}
+	require.Len(t, got, 9)
+	require.Equal(t, both, got[0].Witnesses)
+	require.Empty(t, got[0].Differ)
+	require.Equal(t, "new_f", got[0].Function)
+	require.Equal(t, observe.Running, got[1].Reason)
+	require.Equal(t, "the core found it running, /proc a moment later in state S in nap()", got[1].Differ)
+	require.Equal(t, "the core found it asleep on f(), /proc a moment later running", got[2].Differ)
+	require.Equal(t, observe.Asleep, got[2].Reason)
+	require.Equal(t, "the core found it asleep on f(), which /proc does not show on its stack", got[3].Differ)
+	require.Empty(t, got[4].Differ)
+	require.Equal(t, "f", got[4].Function)
+	require.True(t, got[4].Patched)
+	require.Equal(t, observe.Unreliable, got[5].Reason)
+	require.Equal(t, "bpf_trampoline_1+0x1/0x2", got[5].Frame)
+	require.Contains(t, got[6].Differ, "do not name it")
+	require.Equal(t, []string{observe.ByProc}, got[6].Witnesses)
+	for i, name := range []string{"swapper/1", "swapper/0"} {
+		idle := got[7+i]
+		require.Equal(t, observe.Blocker{Comm: name, Kind: observe.IdleTask, Reason: observe.Running, State: "R", CPU: 1 - i, Witnesses: []string{observe.ByCore}}, idle)
+	}
+	require.Equal(t, []observe.Blocker{{TID: 1}}, coreWords(nil).merge([]observe.Blocker{{TID: 1}}), "it was not asked")
+}
+
+func TestWorkAndFrame(t *testing.T) {
+	require.Equal(t, "my_work", workOf(frames("msleep+0x1/0x2 my_work+0x1/0x2 process_one_work+0x1/0x2 worker_thread+0x1/0x2 kthread+0x1/0x2")))
+	require.Equal(t, "my_work", workOf(frames("my_work+0x1/0x2 process_one_work.isra.0+0x1/0x2")))
+	require.Empty(t, workOf(frames("process_one_work+0x1/0x2 worker_thread+0x1/0x2")), "between two items")
+	require.Empty(t, workOf(frames("worker_thread+0x1/0x2 kthread+0x1/0x2")))
+	for stack, want := range map[string]string{
+		"nap+0x1/0x2 do_syscall_64+0x1/0x2 entry_SYSCALL_64_after_hwframe+0x1/0x2": "",
+		"nap+0x1/0x2 kthread+0x1/0x2 ret_from_fork+0x1/0x2":                        "",
+		"nap+0x1/0x2 generated+0x1/0x2":                                            "generated+0x1/0x2",
+		"nap+0x1/0x2 0xffffffffc0001234 ret_from_fork_asm+0x1/0x2":                 "0xffffffffc0001234",
+		"handle+0x1/0x2 asm_exc_page_fault+0x1/0x2":                                "",
+		"handle+0x1/0x2 asm_exc_page_fault+0x1/0x2 copy+0x1/0x2":                   "asm_exc_page_fault+0x1/0x2",
+		"nap+0x1/0x2 __kretprobe_trampoline+0x0/0x4 kthread+0x1/0x2":               "__kretprobe_trampoline+0x0/0x4",
+		"": "",
+	} {
+		require.Equal(t, want, untrusted(frames(stack)), stack)
+	}
+}
+
+// TestTenThousandTasks: an examination of a guest with 10,000 tasks that are
+// all in the way takes the most that it may, and asks no console.
+func TestTenThousandTasks(t *testing.T) {
+	root := t.TempDir()
+	const n = 10_000
+	for i := range n {
+		tid := 1000 + i
+		showTask(t, root, tid, tid, 0)
+		dir := filepath.Join(root, fmt.Sprint(tid), "task", fmt.Sprint(tid))
+		stat := fmt.Sprintf("%d (a (b) c) D %s 1 0", tid, strings.TrimSpace(strings.Repeat("0 ", 35)))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "stat"), []byte(stat), 0o644))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "stack"), []byte("[<0>] f+0x1/0x2\n[<0>] do_syscall_64+0x1/0x2\n"), 0o644))
+	}
+	patch := filepath.Join(root, "sys/kernel/livepatch/p")
+	require.NoError(t, os.MkdirAll(patch, 0o755))
+	for _, file := range []string{"transition", "enabled"} {
+		require.NoError(t, os.WriteFile(filepath.Join(patch, file), []byte("1\n"), 0o644))
+	}
+	control := filepath.Join(root, "dynamic_debug/control")
+	require.NoError(t, os.MkdirAll(filepath.Dir(control), 0o755))
+	require.NoError(t, os.WriteFile(control, nil, 0o644))
+
+	x := Examination{Proc: root, Sys: filepath.Join(root, "sys"), Functions: []string{"f"}, Core: true}
+	all := x.Blockers(t.Context())
+	require.Len(t, all, maxBlockers)
+	require.Equal(t, observe.Asleep, all[0].Reason)
+	require.Equal(t, "a (b) c", all[0].Comm)
+	text, err := os.ReadFile(control)
+	require.NoError(t, err)
+	require.Empty(t, text, "the core was told to print for 10,000 tasks")
+
+	x.Tasks, x.Most = []string{filepath.Join(root, "1000/task/1000"), filepath.Join(root, "1/task/1")}, 100
+	require.Len(t, x.Blockers(t.Context()), 1, "of those that were named")
+	x.Tasks, x.For = nil, 1
+	require.LessOrEqual(t, len(x.Blockers(t.Context())), 1, "its time is over")
+	require.NoError(t, os.WriteFile(filepath.Join(patch, "transition"), []byte("0\n"), 0o644))
+	require.Empty(t, x.Blockers(t.Context()), "no transition runs")
+}
+
+func TestCPUList(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "list")
+	buf := make([]byte, 256)
+	for text, want := range map[string]map[int]bool{
+		"1-3,7\n": {1: true, 2: true, 3: true, 7: true}, "(null)\n": {}, "\n": {}, "2": {2: true}, "0-99999999999": {}, "3-1": {}, "-1": {},
+	} {
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
+		require.Equal(t, want, cpuList(path, buf), text)
+	}
+	require.Empty(t, cpuList(path+"x", buf))
+}
