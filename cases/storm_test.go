@@ -43,6 +43,9 @@ func TestReversalUnderForkStorm(t *testing.T) {
 					break
 				}
 				to = map[string]string{"0": "1", "1": "0"}[to]
+				if turns%10 == 0 {
+					vm.LoadsProgress(t) // more forks at this direction
+				}
 			}
 			if len(vm.Livepatches(t)) > 0 {
 				if strings.TrimSpace(vm.ReadFile(t, enabled)) == "1" {
