@@ -4,6 +4,7 @@ package check
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/switchyard-project/switchyard/harness/observe"
@@ -165,6 +166,13 @@ var blockerRules = []blockerRule{
 		func(g group) string {
 			return g.say("%s %s on CPU %d or waits for it, and has not left the kernel since the transition began: "+
 				"it switches when it does", g.subject(), g.verb("runs", "run"), g.CPU)
+		}},
+	{"silent", 0,
+		func(s suspect) bool {
+			return s.Reason == observe.Waiting && len(s.Stack) == 0 && slices.Equal(s.Witnesses, []string{observe.ByMemory})
+		},
+		func(g group) string {
+			return g.say("%s had not switched and slept (state %s) when the guest fell silent; its memory does not tell where", g.subject(), g.State)
 		}},
 	{"elsewhere", 0,
 		func(s suspect) bool { return s.Reason == observe.Waiting },

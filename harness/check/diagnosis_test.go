@@ -122,6 +122,8 @@ func TestBlockerRules(t *testing.T) {
 		{rule: "unreliable", fires: with(blocker(observe.UserTask, observe.Unreliable, "x", "x"), func(b *observe.Blocker) { b.Frame = "g+0x1/0x2" }), says: []string{"does not trust at g+0x1/0x2"},
 			nearMiss: blocker(observe.UserTask, observe.Waiting, "x", "x"), instead: "elsewhere"},
 		{rule: "user-runs", fires: running(observe.UserTask), says: []string{"has not left the kernel"}, nearMiss: running(observe.KWorker), instead: "kworker-runs"},
+		{rule: "silent", fires: with(blocker(observe.UserTask, observe.Waiting, ""), func(b *observe.Blocker) { b.Witnesses = []string{observe.ByMemory} }), says: []string{"fell silent"},
+			nearMiss: with(blocker(observe.UserTask, observe.Waiting, "x", "x"), func(b *observe.Blocker) { b.Witnesses = []string{observe.ByProc, observe.ByMemory} }), instead: "elsewhere"},
 		{rule: "elsewhere", fires: blocker(observe.UserTask, observe.Waiting, "x", "x"), says: []string{"next round"}, nearMiss: parked, instead: "signal-frees"},
 	} {
 		tested[r.rule] = true

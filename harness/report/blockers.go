@@ -3,7 +3,9 @@
 package report
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/switchyard-project/switchyard/harness/check"
 	"github.com/switchyard-project/switchyard/harness/observe"
@@ -96,3 +98,54 @@ func (h *history) wayOf(p *observe.Phase, blockers []observe.Blocker, events int
 	}
 	return &way{phase: p, blockers: blockers, diagnosis: check.Diagnose(p, blockers, setting)}
 }
+
+// remembered are those that were in the way when the guest fell silent, as its
+// memory had it, with what the last look in /proc had found of them.
+func remembered(p *observe.Phase) (all []observe.Blocker) {
+	last := map[int]*observe.Blocker{}
+	for _, e := range p.Blockers {
+		b := *e.Blocker
+		if !slices.Contains(b.Witnesses, observe.ByMemory) {
+			last[b.TID] = e.Blocker
+			continue
+		}
+		if seen := last[b.TID]; seen != nil && b.Kind != observe.IdleTask {
+			b.Witnesses = append(slices.Clone(seen.Witnesses), observe.ByMemory)
+			b.Work, b.Stack, b.Wchan, b.NoHZFull = seen.Work, seen.Stack, seen.Wchan, seen.NoHZFull
+			switch {
+			case b.Reason == observe.Waiting && seen.Reason != observe.Running:
+				b.Reason, b.Function, b.Patched, b.Frame = seen.Reason, seen.Function, seen.Patched, seen.Frame
+			case b.Reason != seen.Reason:
+				b.Differ = "the last look in /proc found it " + seen.Reason + ", memory has it " + b.Reason
+			}
+		}
+		all = append(all, b)
+	}
+	return all
+}
+
+// silentReason adds to the reason why a machine was lost who was in the way
+// then; "" if memory was not read.
+func silentReason(all []Blocker) string {
+	var names []string
+	n := 0
+	for _, b := range all {
+		if !slices.Contains(b.Witnesses, observe.ByMemory) {
+			continue
+		}
+		if n++; n <= mostSilent {
+			names = append(names, fmt.Sprintf("%s/%d (%s) %s", b.Task, b.PID, b.Kind, b.Reason))
+		}
+	}
+	if n == 0 {
+		return ""
+	}
+	text := fmt.Sprintf("; by its memory %d tasks had not switched then: %s", n, strings.Join(names, ", "))
+	if n > mostSilent {
+		text += fmt.Sprintf(" and %d more", n-mostSilent)
+	}
+	return text
+}
+
+// mostSilent is how many tasks a lost machine's reason names.
+const mostSilent = 10

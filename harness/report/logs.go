@@ -214,7 +214,7 @@ func (h *history) unfollowed() {
 		if i >= 0 && (p.To == observe.Apply && h.applied[i].apply != nil || p.To == observe.Revert && h.applied[i].revert != nil) {
 			continue
 		}
-		h.put(p.Patch, p.To, h.wayOf(p, nil, len(h.timeline)))
+		h.put(p.Patch, p.To, h.wayOf(p, remembered(p), len(h.timeline)))
 	}
 }
 
@@ -251,6 +251,9 @@ func (h *history) report(own observe.Timeline) Run {
 		r.LogReports = append(r.LogReports, LogReport{Kind: rep.Kind, Title: rep.Title, Text: rep.Text})
 	}
 	h.fillTransitions()
+	if r.Verdict == string(check.VerdictLost) {
+		r.Reason += silentReason(r.Blockers)
+	}
 	h.fillLog()
 	return *r
 }

@@ -4,6 +4,7 @@ package report
 
 import (
 	"fmt"
+	"io"
 
 	"github.com/switchyard-project/switchyard/harness/observe"
 )
@@ -76,7 +77,14 @@ func (o *Observer) warning() string {
 	return fmt.Sprintf("watching took %.1f %% of a guest CPU (up to %.0f %% are meant, with %d tasks): it may have slowed what it watched", 100*worst, 100*mostObserverShare, o.Tasks)
 }
 
+// write says on a terminal what watching took.
+func (o *Observer) write(w io.Writer, release string) {
+	if o != nil {
+		fmt.Fprintf(w, "\n%s: watched by %v\n", release, o)
+	}
+}
+
 // String is what watching took, in a line.
 func (o *Observer) String() string {
-	return fmt.Sprintf("%d looks took %.2f %% of a guest CPU, the latest came %.1f ms late", o.Looks, 100*o.CPUShare, float64(o.MaxLateNS)/1e6)
+	return fmt.Sprintf("%d looks that took %.2f %% of a guest CPU; the latest came %.1f ms late", o.Looks, 100*o.CPUShare, float64(o.MaxLateNS)/1e6)
 }

@@ -33,6 +33,7 @@ func (r Report) WriteTable(w io.Writer) {
 	for _, run := range r.Runs {
 		run.writeMeasured(w)
 		run.writeFutures(w)
+		run.Observer.write(w, run.Kernel.Release)
 		if run.Artifacts.Recording != "" {
 			fmt.Fprintf(w, "\n%s: recorded; to replay: switchyard repro %s\n", run.Kernel.Release, run.Artifacts.Dir)
 		}

@@ -168,11 +168,16 @@ func newGuest(cfg GuestConfig, machine vm.Config) (*Guest, error) {
 	if !machine.NoChannel { // else the timeline must repeat
 		machine.Heard = rec.heardQEMU
 	}
-	return &Guest{
+	g := &Guest{
 		Kit: cfg.Kit, Accel: machine.Accel, QEMU: machine.QEMU, Dir: machine.Dir,
-		CPUs: machine.CPUs, MemMiB: machine.MemMiB, config: machine,
+		CPUs: machine.CPUs, MemMiB: machine.MemMiB,
 		rec: rec, died: make(chan struct{}),
-	}, nil
+	}
+	if !machine.NoChannel {
+		machine.Inspect = g.inspect
+	}
+	g.config = machine
+	return g, nil
 }
 
 // kernelArgs are the agent's own. It is init itself: u-root's costs a second

@@ -12,6 +12,7 @@
 package vm
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -106,6 +107,11 @@ type Config struct {
 	// Heard is told of each of QEMU's events, in their order, before Done is
 	// closed; it must not wait for anything. It may be nil.
 	Heard func(qmp.Event) `json:"-"`
+	// Inspect may look at a machine that fell silent or came to its Deadline,
+	// while it is still there and before anything is done to it; registers are
+	// those of its CPUs as QEMU prints them. Its ctx ends after InspectFor. It
+	// may be nil.
+	Inspect func(ctx context.Context, m *Machine, registers string) `json:"-"`
 
 	incoming *Snapshot // see Ready
 }

@@ -109,11 +109,13 @@ func (m *Machine) watch(ctx context.Context, events <-chan goqmp.Event, exited <
 				continue
 			}
 			if quiet++; quiet >= silenceTicks && ended == nil {
+				m.inspect(ctx)
 				lastWords = m.console.lastLine() // what follows is our own doing
 				e.Registers = m.examine(ctx)
 				end(errSilent)
 			}
 		case <-deadline:
+			m.inspect(ctx)
 			end(errLate)
 		case <-ctx.Done():
 			end(&canceled{context.Cause(ctx)})
@@ -141,6 +143,28 @@ var (
 type canceled struct{ error }
 
 func (c *canceled) Unwrap() error { return c.error }
+
+// InspectFor bounds Config.Inspect, in host time: it reads the image's types
+// and walks over the guest's memory, on a loaded host.
+const InspectFor = time.Minute
+
+// inspect lets the machine's user look at it. What is asked of QEMU is bounded,
+// for QEMU itself may hang.
+func (m *Machine) inspect(ctx context.Context) {
+	if m.cfg.Inspect == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, InspectFor)
+	defer cancel()
+	asked, done := context.WithTimeout(ctx, deathGrace)
+	defer done()
+	var registers string
+	args := map[string]string{"command-line": "info registers -a"}
+	if m.monitor.Execute(asked, "human-monitor-command", args, &registers) != nil {
+		return
+	}
+	m.cfg.Inspect(ctx, m, registers)
+}
 
 // examine asks QEMU, from outside, what a silent guest is doing, and pokes it
 // with an NMI: a kernel that can still print will say so on the console. All

@@ -193,14 +193,16 @@ func TestWorkAndFrame(t *testing.T) {
 // all in the way takes the most that it may, and asks no console.
 func TestTenThousandTasks(t *testing.T) {
 	root := t.TempDir()
-	const n = 10_000
-	for i := range n {
-		tid := 1000 + i
-		showTask(t, root, tid, tid, 0)
-		dir := filepath.Join(root, fmt.Sprint(tid), "task", fmt.Sprint(tid))
-		stat := fmt.Sprintf("%d (a (b) c) D %s 1 0", tid, strings.TrimSpace(strings.Repeat("0 ", 35)))
-		require.NoError(t, os.WriteFile(filepath.Join(dir, "stat"), []byte(stat), 0o644))
-		require.NoError(t, os.WriteFile(filepath.Join(dir, "stack"), []byte("[<0>] f+0x1/0x2\n[<0>] do_syscall_64+0x1/0x2\n"), 0o644))
+	// Each of 100 processes is the one of 100 threads, which are all one.
+	showTask(t, root, 1, 1, 0)
+	thread, tasks := filepath.Join(root, "1/task/1"), filepath.Join(root, "threads/task")
+	stat := fmt.Sprintf("1 (a (b) c) D %s 1 0", strings.TrimSpace(strings.Repeat("0 ", 35)))
+	require.NoError(t, os.WriteFile(filepath.Join(thread, "stat"), []byte(stat), 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(thread, "stack"), []byte("[<0>] f+0x1/0x2\n[<0>] do_syscall_64+0x1/0x2\n"), 0o644))
+	require.NoError(t, os.MkdirAll(tasks, 0o755))
+	for i := range 100 {
+		require.NoError(t, os.Symlink(thread, filepath.Join(tasks, fmt.Sprint(1000+i))))
+		require.NoError(t, os.Symlink(filepath.Dir(tasks), filepath.Join(root, fmt.Sprint(1000+i))))
 	}
 	patch := filepath.Join(root, "sys/kernel/livepatch/p")
 	require.NoError(t, os.MkdirAll(patch, 0o755))
@@ -220,7 +222,7 @@ func TestTenThousandTasks(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, text, "the core was told to print for 10,000 tasks")
 
-	x.Tasks, x.Most = []string{filepath.Join(root, "1000/task/1000"), filepath.Join(root, "1/task/1")}, 100
+	x.Tasks, x.Most = []string{filepath.Join(root, "1000/task/1000"), filepath.Join(root, "1/task/2")}, 100
 	require.Len(t, x.Blockers(t.Context()), 1, "of those that were named")
 	x.Tasks, x.For = nil, 1
 	require.LessOrEqual(t, len(x.Blockers(t.Context())), 1, "its time is over")

@@ -49,6 +49,10 @@ const maxOpen = 8192
 const (
 	restQuick = 500 * time.Millisecond
 	restIdle  = 2 * time.Second
+	// restShare is how many times its own CPU time a walk is followed by rest: a
+	// guest with thousands of tasks must not be busy with being watched.
+	restShare = 100
+	restMost  = 20 * time.Second
 )
 
 func newScout(root string) *scout {
@@ -64,16 +68,19 @@ func (s *scout) run(ctx context.Context, first chan<- struct{}) error {
 	}
 	defer proc.close()
 	for ctx.Err() == nil {
+		began := clock(unix.CLOCK_THREAD_CPUTIME_ID)
 		s.survey(ctx, proc)
 		if first != nil {
 			close(first)
 			first = nil
 		}
-		s.cpu.Store(clock(unix.CLOCK_THREAD_CPUTIME_ID))
+		cpu := clock(unix.CLOCK_THREAD_CPUTIME_ID)
+		s.cpu.Store(cpu)
 		rest := restIdle
 		if s.quick.Load() {
 			rest = restQuick
 		}
+		rest = max(rest, min(restShare*time.Duration(cpu-began), restMost))
 		select {
 		case <-time.After(rest):
 		case <-s.hurry:

@@ -64,10 +64,14 @@ const (
 	// sweepShare is for the first look at every task when a transition has
 	// just begun: the curve's steepest part is worth it.
 	sweepShare = 2 // a half
-	pollShare  = 4 // for the tasks that are left
+	pollShare  = 4 // for the tasks that are left, while they switch
+	// thriftShare is for them once nobody has switched for a while: with
+	// thousands of tasks left a look would otherwise always take all its time.
+	thriftShare = 64
 	// newsShare is how many of the scout's news are heard in one look.
 	newsShare   = 64
 	steep       = 500 * time.Millisecond // the beginning of a transition
+	calm        = 200 * time.Millisecond // nobody has switched for so long
 	costEvery   = time.Second
 	roundsEvery = 50 * time.Millisecond
 )
@@ -181,6 +185,7 @@ type watcher struct {
 	examined  int64 // the last examination of blockers
 	asked     int64 // the last one that asked the core
 	turn      int   // where among those left the next one begins
+	changed   int64 // the last time that a task was found switched
 	cost      observe.Cost
 	costSince int64
 	cpu       int64 // of the thread, when cost was last told
@@ -324,7 +329,12 @@ func (w *watcher) count(t int64, active *patch) *observe.Sample {
 		target = 1
 	}
 	period := int64(w.Period)
-	w.tasks.poll(target, t+period/pollShare, func(task *task, state int, exited bool) {
+	share := int64(pollShare)
+	if t-w.began > int64(steep) && t-w.changed > int64(calm) {
+		share = thriftShare
+	}
+	w.tasks.poll(target, t+period/share, func(task *task, state int, exited bool) {
+		w.changed = t
 		w.emit(task.event(t, state, exited))
 	})
 	w.tasks.sweep(target, t+period/sweepShare)
