@@ -10,6 +10,7 @@ import (
 
 	"github.com/switchyard-project/switchyard/harness"
 	"github.com/switchyard-project/switchyard/harness/check"
+	"github.com/switchyard-project/switchyard/harness/observe"
 	"github.com/switchyard-project/switchyard/kernels"
 )
 
@@ -83,12 +84,11 @@ func TestSignalFreesSleeper(t *testing.T) {
 		signal := time.Duration(phase.Signals[0] - phase.Start)
 		require.Greater(t, phase.Took(), signal, "it ended before the signal")
 		require.Greater(t, signal, 14*750*time.Millisecond, "the 15th round came too early")
-		// He alone was in the way, all the time until then.
+		// It alone was in the way, all the time until then.
 		require.Greater(t, len(phase.Blockers), 1, "examinations of those in the way")
-		for _, b := range phase.Blockers {
+		for _, b := range phase.Blockers.Where(func(e observe.Event) bool { return e.T < phase.Signals[0] }) {
 			require.Equal(t, "cat", b.Blocker.Comm)
 			require.Equal(t, "hold_park", b.Blocker.Function)
-			require.Less(t, b.T, phase.End)
 		}
 
 		p.Revert(t).Expect(t, check.Complete)
