@@ -41,7 +41,7 @@ func TestCrowd(t *testing.T) {
 				bounded(t, vm, phase)
 
 				vm.WriteFile(t, knobs+"release", "1")
-				p = p.Follow(t, 100*time.Second).Expect(t, check.Complete)
+				p = p.Follow(t, patience).Expect(t, check.Complete)
 				require.GreaterOrEqual(t, len(p.Phase(t).Tasks), crowd, "tasks that were seen to switch")
 				vm.LoadsProgress(t)
 			})

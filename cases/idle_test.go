@@ -50,8 +50,8 @@ func TestIdleGuest(t *testing.T) {
 // thereAndBack applies a patch of the kernel and reverts it.
 func thereAndBack(t *testing.T, vm *harness.VM) []*harness.Patch {
 	t.Helper()
-	applied := vm.Apply(t, "testdata/cmdline", harness.StallAfter(100*time.Second)).Expect(t, check.Complete)
-	reverted := applied.Revert(t, harness.StallAfter(100*time.Second)).Expect(t, check.Complete)
+	applied := vm.Apply(t, "testdata/cmdline", harness.StallAfter(patience)).Expect(t, check.Complete)
+	reverted := applied.Revert(t, harness.StallAfter(patience)).Expect(t, check.Complete)
 	applied.Unload(t)
 	return []*harness.Patch{applied, reverted}
 }

@@ -55,7 +55,7 @@ func TestSlowPoller(t *testing.T) {
 			vm.WriteFile(t, knobs+"release", "1")
 			require.Equal(t, "held\n", held.Wait(t))
 
-			p = p.Follow(t, 100*time.Second).Expect(t, check.Complete)
+			p = p.Follow(t, patience).Expect(t, check.Complete)
 			verdict := strings.Fields(poller.Wait(t))
 			if falsely(t, verdict, p) {
 				// With less patience than the poller had: what ends in time

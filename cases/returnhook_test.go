@@ -79,7 +79,7 @@ func TestReturnHooks(t *testing.T) {
 				vm.WriteFile(t, knobs+"release", "1")
 				require.Equal(t, "held\n", held.Wait(t))
 				h.off(t, vm)
-				other = other.Follow(t, 100*time.Second).Expect(t, check.Complete)
+				other = other.Follow(t, patience).Expect(t, check.Complete)
 				other.Revert(t).Expect(t, check.Complete)
 			})
 		})

@@ -40,7 +40,7 @@ func TestHalfFinishedTransition(t *testing.T) {
 
 		vm.WriteFile(t, knobs+"release", "1")
 		require.Equal(t, "held\n", held.Wait(t))
-		p = p.Follow(t, 100*time.Second).Expect(t, check.Complete)
+		p = p.Follow(t, patience).Expect(t, check.Complete)
 		require.Equal(t, "service: patched\n", vm.ReadFile(t, service))
 		vm.LoadsProgress(t)
 
@@ -59,7 +59,7 @@ func TestHalfFinishedTransition(t *testing.T) {
 		}
 		require.Positive(t, last, "the service was never missed during the transition")
 
-		p.Revert(t, harness.StallAfter(100*time.Second)).Expect(t, check.Complete)
+		p.Revert(t, harness.StallAfter(patience)).Expect(t, check.Complete)
 		require.Equal(t, "service: original\n", vm.ReadFile(t, service))
 	})
 }

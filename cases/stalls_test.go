@@ -35,7 +35,7 @@ func TestMainLoop(t *testing.T) {
 		require.True(t, p.Phase(t).Reversed)
 		p.Unload(t)
 
-		step := vm.Apply(t, "testdata/loop_step", harness.StallAfter(100*time.Second)).Expect(t, check.Complete)
+		step := vm.Apply(t, "testdata/loop_step", harness.StallAfter(patience)).Expect(t, check.Complete)
 		vm.WriteFile(t, "/sys/kernel/debug/switchyard_loop/turn", "1")
 		vm.Eventually(t, "/sys/module/loop_step/parameters/turns", func(n string) bool { return n != "0" })
 		step.Revert(t).Expect(t, check.Complete)
@@ -57,7 +57,7 @@ func TestWorker(t *testing.T) {
 
 		vm.WriteFile(t, workerKnobs+"leave", "1")
 		vm.Eventually(t, workerKnobs+"waiting", func(n string) bool { return n == "0" })
-		p = p.Follow(t, 100*time.Second).Expect(t, check.Complete)
+		p = p.Follow(t, patience).Expect(t, check.Complete)
 		p.Revert(t).Expect(t, check.Complete)
 		p.Unload(t)
 	})
@@ -121,7 +121,7 @@ func TestPageFault(t *testing.T) {
 
 		vm.WriteFile(t, faultKnobs+"release", "1")
 		require.Equal(t, "faulted\n", held.Wait(t), "the copy did not fault")
-		p = p.Follow(t, 100*time.Second).Expect(t, check.Complete)
+		p = p.Follow(t, patience).Expect(t, check.Complete)
 		p.Revert(t).Expect(t, check.Complete)
 		p.Unload(t)
 	})

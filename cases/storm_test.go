@@ -49,9 +49,9 @@ func TestReversalUnderForkStorm(t *testing.T) {
 			}
 			if len(vm.Livepatches(t)) > 0 {
 				if strings.TrimSpace(vm.ReadFile(t, enabled)) == "1" {
-					p = p.Revert(t, harness.StallAfter(60*time.Second))
+					p = p.Revert(t, harness.StallAfter(patience))
 				} else {
-					p = p.Follow(t, 60*time.Second)
+					p = p.Follow(t, patience)
 				}
 				p.Expect(t, check.Complete)
 			}
@@ -73,8 +73,8 @@ func TestReversalUnderForkStorm(t *testing.T) {
 			require.True(t, phase.Done(), "a transition has not ended")
 		}
 		// The patch still works.
-		p := vm.ApplyModule(t, m, harness.StallAfter(100*time.Second)).Expect(t, check.Complete)
-		p.Revert(t, harness.StallAfter(100*time.Second)).Expect(t, check.Complete)
+		p := vm.ApplyModule(t, m, harness.StallAfter(patience)).Expect(t, check.Complete)
+		p.Revert(t, harness.StallAfter(patience)).Expect(t, check.Complete)
 		p.Unload(t)
 	})
 }
