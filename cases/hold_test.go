@@ -81,6 +81,7 @@ func TestSignalFreesSleeper(t *testing.T) {
 
 		p := vm.Apply(t, "testdata/hold", harness.WithoutTarget(), harness.StallAfter(4*time.Second))
 		p.Expect(t, check.Stalled(check.Named("cat"), check.Kind(check.UserTask), check.AsleepOn("hold_park"), check.Diagnosed("signal-frees")))
+		tid := sleeper(t, p, "hold_park").TID
 		p = p.Follow(t, patience).Expect(t, check.Complete)
 		phase := p.Phase(t)
 		require.Len(t, phase.Signals, 1, "signals during the transition")
@@ -89,14 +90,31 @@ func TestSignalFreesSleeper(t *testing.T) {
 		signal := time.Duration(phase.Signals[0] - phase.Start)
 		require.Greater(t, phase.Took(), signal, "it ended before the signal")
 		require.Greater(t, signal, 14*750*time.Millisecond, "the 15th round came too early")
-		// It alone was in the way, all the time until then.
-		require.Greater(t, len(phase.Blockers), 1, "examinations of those in the way")
-		for _, b := range phase.Blockers.Where(func(e observe.Event) bool { return e.T < phase.Signals[0] }) {
-			require.Equal(t, "cat", b.Blocker.Comm)
+		// It was in the way all the time until then.
+		reader := lookedAt(phase, tid)
+		require.Greater(t, len(reader), 1, "examinations of it")
+		for _, b := range reader.Where(func(e observe.Event) bool { return e.T < phase.Signals[0] }) {
 			require.Equal(t, "hold_park", b.Blocker.Function)
 		}
 
 		p.Revert(t).Expect(t, check.Complete)
 		p.Unload(t)
 	})
+}
+
+// sleeper is the task that was found asleep on function when p stalled.
+func sleeper(t *testing.T, p *harness.Patch, function string) observe.Blocker {
+	t.Helper()
+	for _, b := range p.Outcome.Blockers {
+		if b.Reason == observe.Asleep && b.Function == function {
+			return b
+		}
+	}
+	t.Fatalf("nobody sleeps on %s", function)
+	return observe.Blocker{}
+}
+
+// lookedAt are the examinations of one thread in the way.
+func lookedAt(p *observe.Phase, tid int) observe.Timeline {
+	return p.Blockers.Where(func(e observe.Event) bool { return e.Blocker.TID == tid })
 }

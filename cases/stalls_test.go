@@ -75,6 +75,7 @@ func TestSignalsDoNotFreeTheKernelsOwn(t *testing.T) {
 
 		p := vm.Apply(t, "testdata/three", harness.StallAfter(4*time.Second))
 		p.Expect(t, check.Stalled(check.Named("cat"), check.Kind(check.UserTask), check.AsleepOn("hold_park"), check.Diagnosed("signal-frees")))
+		tid := sleeper(t, p, "hold_park").TID
 		for len(p.Phase(t).Signals) == 0 {
 			p = p.Follow(t, 4*time.Second).Expect(t, check.Stalled())
 		}
@@ -85,10 +86,10 @@ func TestSignalsDoNotFreeTheKernelsOwn(t *testing.T) {
 		require.Equal(t, 2, phase.Left(), "tasks left besides thread and worker")
 
 		// The reader was in the way until the signal, and is not since.
-		freed := phase.Tasks.Where(func(e observe.Event) bool { return e.Task.Comm == "cat" && e.Task.State == 1 })
+		freed := phase.Tasks.Where(func(e observe.Event) bool { return e.Task.TID == tid && e.Task.State == 1 })
 		require.Len(t, freed, 1, "the reader did not switch")
 		require.Greater(t, freed[0].T, phase.Signals[0], "the reader switched before the signal")
-		reader := phase.Blockers.Where(func(e observe.Event) bool { return e.Blocker.Comm == "cat" })
+		reader := lookedAt(phase, tid)
 		require.NotEmpty(t, reader)
 		for _, b := range reader {
 			require.Less(t, b.T, freed[0].T, "the reader was in the way when it had switched")
