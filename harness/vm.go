@@ -77,6 +77,9 @@ func Cold() Option { return func(_ testing.TB, o *options) { o.config.Cold = tru
 // CPUs gives the guest n vCPUs, whatever -smp says.
 func CPUs(n int) Option { return func(_ testing.TB, o *options) { o.config.CPUs = n } }
 
+// Memory gives the guest mib MiB, whatever -mem says.
+func Memory(mib int) Option { return func(_ testing.TB, o *options) { o.config.MemMiB = mib } }
+
 // KernelArgs adds arguments of the kernel's command line.
 func KernelArgs(args ...string) Option {
 	return func(_ testing.TB, o *options) { o.config.Append = append(o.config.Append, args...) }

@@ -264,8 +264,13 @@ type Cost struct {
 	CPUNS     int64 `json:"cpu_ns"`
 	ScanNS    int64 `json:"scan_ns"`              // CPU time of the thread that looks for new tasks
 	ExamineNS int64 `json:"examine_ns,omitempty"` // CPU time of the threads that examine blockers
-	MaxCPUNS  int64 `json:"max_cpu_ns"`           // the dearest look of a transition
-	MaxLateNS int64 `json:"max_late_ns"`          // the latest look
+	// TypicalNS is the median, over the looks of a transition, of the CPU time
+	// from one look's begin to the next one's; 0 where there were none. An
+	// emulated guest's clock goes on while the host runs others, so a sum counts
+	// what was never the watcher's.
+	TypicalNS int64 `json:"typical_ns,omitempty"`
+	MaxCPUNS  int64 `json:"max_cpu_ns"`  // the dearest look of a transition
+	MaxLateNS int64 `json:"max_late_ns"` // the latest look
 }
 
 // Lost says that the events of a source are not all here.

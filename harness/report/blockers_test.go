@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -102,34 +103,56 @@ func TestSilentGuestsTasksAreNamed(t *testing.T) {
 	require.Contains(t, r.Diagnosis[0], "sleeps uninterruptibly in hold()")
 }
 
-// TestObserverIsShown: what watching cost, and the warning when that is much.
+// TestObserverIsShown: what watching cost, and the warning when that is much. A
+// second in which the host ran others does not count.
 func TestObserverIsShown(t *testing.T) {
+	const looks = 100
+	cost := func(at, typical, cpu, examine int64) observe.Event {
+		return observe.Event{Clock: observe.Guest, T: at, Kind: observe.KindCost, Cost: &observe.Cost{
+			Looks: looks, WallNS: 1e9, CPUNS: cpu, ScanNS: 4e6, ExamineNS: examine, TypicalNS: typical, MaxLateNS: 3e6}}
+	}
 	for _, c := range []struct {
-		cpu  int64
-		want string
-	}{{10e6, ""}, {21e6, "watching took 2.1 % of a guest CPU (up to 2 % are meant, with 120 tasks)"}} {
-		cost := func(at, cpu int64) observe.Event {
-			return observe.Event{Clock: observe.Guest, T: at, Kind: observe.KindCost, Cost: &observe.Cost{Looks: 100, WallNS: 1e9, CPUNS: cpu / 2, ScanNS: cpu / 4, ExamineNS: cpu / 4, MaxLateNS: 3e6}}
-		}
-		// Before the transition it cost next to nothing.
-		timeline := append([]observe.Event{cost(5e8, 0)}, stall(cost(3e9, c.cpu))...)
+		typical int64 // of a look
+		share   float64
+		warns   bool
+	}{{50e3, 0.009, false}, {200e3, 0.024, true}} {
+		timeline := stall(cost(5e9, c.typical, 5e6, 0), cost(6e9, c.typical, 5e6, 0), cost(7e9, 10e6, 900e6, 0), cost(8e9, c.typical, 5e6, 0), cost(9e9, 0, 1e6, 0))
 		r, err := report.FromLogs(written(t, []observe.Event{facts(t, `{"expected":"complete"}`)}, timeline))
 		require.NoError(t, err)
-		require.Equal(t, float64(c.cpu/2)/1e9, r.Observer.CPUShare)
-		require.Equal(t, float64(c.cpu)/1e9, r.Observer.TransitionCPUShare)
-		require.Equal(t, 200, r.Observer.Looks)
+		require.Equal(t, c.share, r.Observer.CPUShare)
+		require.Equal(t, 0.1872, r.Observer.MeasuredCPUShare)
+		require.Equal(t, 500, r.Observer.Looks)
 		require.EqualValues(t, 3e6, r.Observer.MaxLateNS)
 		require.Equal(t, 120, r.Observer.Tasks)
 		var text bytes.Buffer
 		report.Report{Runs: []report.Run{r}}.WriteTable(&text)
-		require.Contains(t, text.String(), "watched by 200 looks that took")
-		if c.want == "" {
-			require.NotContains(t, text.String(), "it may have slowed")
-		} else {
-			require.Contains(t, text.String(), c.want)
-		}
+		require.Contains(t, text.String(), "watched by 500 looks that took")
+		require.Equal(t, c.warns, strings.Contains(text.String(), "watching took 2.4 % of a guest CPU (up to 2 % are meant, with 120 tasks)"), text.String())
 	}
-	r, err := report.FromLogs(written(t, []observe.Event{facts(t, `{"expected":"complete"}`)}, nil))
+	r, err := report.FromLogs(written(t, []observe.Event{facts(t, `{"expected":"complete"}`)}, stall(cost(5e9, 50e3, 5e6, 5e6))))
+	require.NoError(t, err)
+	require.Equal(t, 0.014, r.Observer.CPUShare, "examinations count")
+	r, err = report.FromLogs(written(t, []observe.Event{facts(t, `{"expected":"complete"}`)}, nil))
 	require.NoError(t, err)
 	require.Nil(t, r.Observer, "nobody watched")
+}
+
+// TestFloodedLog: a line of the core for each task in each round pushes nothing
+// out of the report's kernel log that somebody else said.
+func TestFloodedLog(t *testing.T) {
+	said := func(at int64, level int, text string) observe.Event {
+		return observe.Event{Clock: observe.Guest, T: at, Kind: observe.KindKernelLog, KernelLog: &observe.KernelLog{Level: level, Text: text}}
+	}
+	timeline := stall(said(4e9, 4, "first"))
+	for i := range int64(5000) {
+		timeline = append(timeline, said(5e9+i, 7, "livepatch: klp_try_switch_task: cat:97 is sleeping on function hold"))
+	}
+	timeline = append(timeline, said(6e9, 4, "last"))
+	r, err := report.FromLogs(written(t, []observe.Event{facts(t, `{"expected":"complete"}`)}, timeline))
+	require.NoError(t, err)
+	require.Len(t, r.KernelLog, 2000)
+	require.Equal(t, 3002, r.KernelLogOmitted)
+	require.Equal(t, "first", r.KernelLog[0].Text)
+	require.Equal(t, "last", r.KernelLog[1999].Text)
+	require.Empty(t, r.LogReports)
 }

@@ -11,6 +11,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/switchyard-project/switchyard/harness/check"
@@ -340,6 +341,19 @@ func (h *history) fillLog() {
 		}
 	}
 	if n := len(r.KernelLog) - mostLogLines; n > 0 {
-		r.KernelLog, r.KernelLogOmitted = r.KernelLog[n:], n
+		// The core's debug messages can be a line for each task in each round: they
+		// must not push out what else was said.
+		drop := n
+		kept := slices.DeleteFunc(r.KernelLog, func(l LogLine) bool {
+			goes := drop > 0 && l.Level == debugLevel && strings.HasPrefix(l.Text, "livepatch: klp_")
+			if goes {
+				drop--
+			}
+			return goes
+		})
+		r.KernelLog, r.KernelLogOmitted = kept[drop:], n
 	}
 }
+
+// debugLevel is the level of the kernel's debug messages.
+const debugLevel = 7

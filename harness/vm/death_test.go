@@ -149,9 +149,18 @@ func TestStopIsNotSilence(t *testing.T) {
 
 func TestDeadline(t *testing.T) {
 	t.Parallel() // it mostly waits
-	m := guest(t, "6.1", "hang", func(c *Config) { c.Deadline = time.Now().Add(8 * time.Second) })
+	inspected := ""
+	m := guest(t, "6.1", "hang", func(c *Config) {
+		c.Deadline = time.Now().Add(20 * time.Second)
+		c.Inspect = func(ctx context.Context, _ *Machine, registers string) {
+			if _, limited := ctx.Deadline(); limited {
+				inspected = registers
+			}
+		}
+	})
 	await(t, m, "READY")
 	died[*DeadlineExceeded](t, m, m.Wait())
+	require.Contains(t, inspected, "IDT=", "it was looked at before it was ended")
 }
 
 func TestCanceled(t *testing.T) {

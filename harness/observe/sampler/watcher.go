@@ -6,6 +6,7 @@ import (
 	"context"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -190,6 +191,8 @@ type watcher struct {
 	costSince int64
 	cpu       int64 // of the thread, when cost was last told
 	scout     int64 // of the scout's
+	lookCPU   int64 // of the thread when the last look of a transition began; 0: none did
+	lookCosts []int64
 
 	examineCPU atomic.Int64 // of examinations that are done and not told of
 }
@@ -199,6 +202,8 @@ type watcher struct {
 func (w *watcher) run(ctx context.Context) {
 	next := now()
 	w.costSince, w.cpu = next, clock(unix.CLOCK_THREAD_CPUTIME_ID)
+	w.scout = w.tasks.scout.cpu.Load() // the first walk was before the watch
+	w.lookCosts = make([]int64, 0, 2*costEvery/w.Period)
 	for ctx.Err() == nil {
 		period := int64(w.Period)
 		if w.active == nil || next-w.began > int64(steep) {
@@ -216,7 +221,11 @@ func (w *watcher) run(ctx context.Context) {
 		var cpu int64
 		if w.active != nil { // each look's cost is only worth its own cost then
 			cpu = clock(unix.CLOCK_THREAD_CPUTIME_ID)
+			if w.lookCPU != 0 && len(w.lookCosts) < cap(w.lookCosts) {
+				w.lookCosts = append(w.lookCosts, cpu-w.lookCPU)
+			}
 		}
+		w.lookCPU = cpu
 		sample := w.look(t)
 		if sample != nil {
 			sample.LateNS = t - next
@@ -244,6 +253,11 @@ func (w *watcher) account(t, late int64) {
 		scout := w.tasks.scout.cpu.Load()
 		c.ScanNS, w.scout = scout-w.scout, scout
 		c.ExamineNS = w.examineCPU.Swap(0)
+		if n := len(w.lookCosts); n > 0 {
+			slices.Sort(w.lookCosts)
+			c.TypicalNS = w.lookCosts[n/2]
+		}
+		w.lookCosts = w.lookCosts[:0]
 		done := *c
 		w.emit(observe.Event{T: t, Kind: observe.KindCost, Cost: &done})
 		w.cost, w.costSince = observe.Cost{}, t
