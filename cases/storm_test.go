@@ -24,7 +24,7 @@ import (
 // well, so that none of those that are tested may complain.
 func TestReversalUnderForkStorm(t *testing.T) {
 	harness.EachKernel(t, func(t *testing.T, k *kernels.Kit) {
-		vm := harness.Boot(t, k, harness.CPUs(2), harness.Commands(), harness.With(holdModule), harness.Load("fork=4"))
+		vm := harness.Boot(t, k, harness.Commands(), harness.With(holdModule), harness.Load("fork=4"))
 		held := vm.Start(t, "/bbin/cat", knobs+"uninterruptible")
 		vm.Eventually(t, knobs+"parked", func(n string) bool { return n == "1" })
 		vm.LoadsProgress(t)
