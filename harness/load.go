@@ -71,6 +71,22 @@ func (v *VM) stopLoads(t testing.TB) {
 	v.loads = nil
 }
 
+// StopLoads stops the guest's loads and gives their final counters, in the
+// order in which they were started. It is for a case in which a load must see
+// wrong results: they are the caller's to judge.
+func (v *VM) StopLoads(t testing.TB) (final []observe.Load) {
+	t.Helper()
+	for _, l := range v.loads {
+		last, err := v.stopLoad(l.id)
+		if err != nil {
+			t.Fatalf("stop load %s: %v", l.name, v.Explain(err))
+		}
+		final = append(final, last)
+	}
+	v.loads = nil
+	return final
+}
+
 // stopLoad runs also in clean-up, when the test's own context is over.
 func (v *VM) stopLoad(id int) (observe.Load, error) {
 	ctx, cancel := cleanupContext()

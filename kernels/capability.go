@@ -21,7 +21,9 @@ const (
 	TargetReload          Capability = "target-reload"
 	CondReschedSwitching  Capability = "cond-resched-switching"
 	ScheduleSwitching     Capability = "schedule-switching"
+	IdleWakeUp            Capability = "idle-wake-up"
 	ReliableStacks        Capability = "reliable-stacks"
+	KretprobeUnwinding    Capability = "kretprobe-unwinding"
 	ORC                   Capability = "orc"
 	FramePointer          Capability = "frame-pointer"
 	PreemptDynamic        Capability = "preempt-dynamic"
@@ -108,6 +110,12 @@ var facts = []fact{
 	{name: ReliableStacks, means: "the consistency model works: without, the core warns at load and only tasks that leave the kernel switch", since: "4.12",
 		config: []option{set("CONFIG_HAVE_RELIABLE_STACKTRACE"), set("CONFIG_STACKTRACE")},
 		source: "kernel: Documentation/livepatch/reliable-stacktrace.rst; the config decides"},
+	{name: IdleWakeUp, means: "the core wakes idle CPUs whose idle task is left, so that the next round finds it switched; before, that waits for the CPU's next interrupt", since: "5.16",
+		config: append([]option{set("CONFIG_SMP")}, live...),
+		source: "kernel: commit 5de62ea84abd (sched,livepatch: Use wake_up_if_idle())"},
+	{name: KretprobeUnwinding, means: "a stack stays reliable where a kretprobe has replaced a return address: the unwinder finds it again", since: "5.16",
+		config: []option{set("CONFIG_KRETPROBES")},
+		source: "kernel: commit 19138af1bd88 (x86/unwind: Recover kretprobe trampoline entry)"},
 	{name: ORC, means: "stacks are unwound by ORC tables, without frame pointers", since: "4.14",
 		config: []option{set("CONFIG_UNWINDER_ORC")}, source: "kernel: Documentation/arch/x86/orc-unwinder.rst; the config decides"},
 	{name: FramePointer, means: "stacks are unwound by frame pointers, which functions keep",

@@ -35,7 +35,9 @@ var probes = map[Capability]probe{
 	CondReschedSwitching:  {look: switchesElsewhere},
 	ScheduleSwitching:     {look: switchesInSchedule},
 	SlowDynamicPreemptTCG: {look: symbolOf("sched_dynamic_klp_enable")}, // what does the poking; how long it takes is no thing to assert
+	IdleWakeUp:            {look: wakesIdle},
 	ReliableStacks:        {look: warnsOfStacks},
+	KretprobeUnwinding:    {look: memberOf("unwind_state", "kr_cur")},
 	ORC:                   {look: sectionOf(".orc_unwind")},
 	FramePointer:          {look: keepsFrames},
 	PreemptDynamic:        {look: symbolOf("sched_dynamic_update")},
@@ -171,6 +173,13 @@ func switchesElsewhere(e *Evidence) (bool, string, error) {
 	from := e.callers(trySwitch)
 	elsewhere := slices.ContainsFunc(from, func(f string) bool { return f != "__schedule" && f != trySwitch })
 	return elsewhere, trySwitch + " is called by " + list(from), nil
+}
+
+// wakesIdle looks whether the core's round wakes CPUs.
+func wakesIdle(e *Evidence) (bool, string, error) {
+	const wakes, round = "wake_up_if_idle", "klp_try_complete_transition"
+	from := e.callers(wakes)
+	return slices.Contains(from, round), wakes + " is called by " + list(from), nil
 }
 
 // warnsOfStacks looks for what klp_enable_patch() says where stacks cannot be

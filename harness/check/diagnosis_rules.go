@@ -48,10 +48,10 @@ var blockerRules = []blockerRule{
 				"Detach the program (fentry, fexit), or wake the task so that it leaves it", g.subject(), g.verb("has", "have"), hasFrame(g.Stack, isBPF))
 		}},
 	{"return-hook", 12,
-		func(s suspect) bool { return s.unreliableOrElse() && hasFrame(s.Stack, isReturnHook) != "" },
+		func(s suspect) bool { return s.unreliableOrElse() && returnHook(s.Stack) != "" },
 		func(g group) string {
 			return g.say("%s %s a stack that is unreliable because a return address in it was replaced, at %s, by a kretprobe or the function graph tracer. "+
-				"Remove the probe or the tracer, or wake the task so that it returns through it", g.subject(), g.verb("has", "have"), hasFrame(g.Stack, isReturnHook))
+				"Remove the probe or the tracer, or wake the task so that it returns through it", g.subject(), g.verb("has", "have"), returnHook(g.Stack))
 		}},
 	{"exception", 14,
 		func(s suspect) bool {

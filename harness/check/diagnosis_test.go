@@ -89,6 +89,12 @@ func TestBlockerRules(t *testing.T) {
 		{rule: "return-hook", fires: blocker(observe.UserTask, observe.Waiting, "nap", "nap", "return_to_handler", "do_syscall_64"), says: []string{"function graph"},
 			// The core's look found the patched function all the same.
 			nearMiss: blocker(observe.UserTask, observe.Asleep, "nap", "nap", "return_to_handler"), instead: "signal-frees"},
+		{rule: "return-hook", fires: with(blocker(observe.UserTask, observe.Unreliable, "nap", "nap"), func(b *observe.Blocker) {
+			b.Stack = append(b.Stack, "elfcorehdr_read+0x40/0x40") // what 5.10 shows of a kretprobe
+		}), says: []string{"the code behind elfcorehdr_read()"},
+			nearMiss: with(blocker(observe.UserTask, observe.Unreliable, "nap", "nap"), func(b *observe.Blocker) {
+				b.Stack = append(b.Stack, "elfcorehdr_read+0x3f/0x40")
+			}), instead: "unreliable"},
 		{rule: "exception", fires: fault, says: []string{"asm_exc_page_fault", "inside copy(), which is patched"},
 			// A program's own fault: its entry is the outermost frame.
 			nearMiss: with(fault, func(b *observe.Blocker) {

@@ -107,8 +107,30 @@ func isBPF(name string) bool {
 	return strings.HasPrefix(name, "bpf_trampoline_") || strings.HasPrefix(name, "bpf_prog_") || strings.HasPrefix(name, "__bpf_prog_enter")
 }
 
-func isReturnHook(name string) bool {
-	return slices.Contains([]string{"kretprobe_trampoline", "__kretprobe_trampoline", "arch_rethook_trampoline", "return_to_handler"}, name)
+// returnHook is what stands on a stack in the place of a return address that a
+// tracer took: the name of its trampoline or, since the kernel looks up the byte
+// before a return address and nothing calls from before a trampoline's first
+// one, the end of whatever function lies there ("elfcorehdr_read+0x40/0x40" on
+// 5.10). "" if nothing shows.
+func returnHook(stack []string) string {
+	for i, f := range stack {
+		switch name := frameName(f); {
+		case slices.Contains([]string{"kretprobe_trampoline", "__kretprobe_trampoline", "arch_rethook_trampoline", "return_to_handler"}, name):
+			return name
+		case i > 0 && pastEnd(f):
+			return "the code behind " + name + "()"
+		}
+	}
+	return ""
+}
+
+// pastEnd says whether a frame, "name+0xoff/0xsize [module]", is the first byte
+// behind a function.
+func pastEnd(frame string) bool {
+	_, place, _ := strings.Cut(frame, "+")
+	place, _, _ = strings.Cut(place, " ")
+	offset, size, ok := strings.Cut(place, "/")
+	return ok && offset == size
 }
 
 // exceptionAt is the index of the entry of an exception that the kernel itself
