@@ -21,7 +21,7 @@ func kernels(t testing.TB) []string {
 	t.Helper()
 	dirs, err := filepath.Glob("testdata/*/contexts.page")
 	require.NoError(t, err)
-	require.GreaterOrEqual(t, len(dirs), 2)
+	require.GreaterOrEqual(t, len(dirs), 3)
 	for i := range dirs {
 		dirs[i] = filepath.Dir(dirs[i])
 	}
