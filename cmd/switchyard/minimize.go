@@ -22,7 +22,7 @@ import (
 // minimizeFlags are the flags of `switchyard minimize`.
 type minimizeFlags struct {
 	out, qemu, accel, kernel string
-	repeat                   int
+	repeat, vms              int
 }
 
 func minimizeCommand() *cobra.Command {
@@ -49,6 +49,7 @@ not made smaller.`,
 	cmd.Flags().IntVar(&f.repeat, "repeat", 1, "how often a thing is tried before it counts as not coming to the verdict: for a race")
 	cmd.Flags().StringVar(&f.kernel, "kernel", "", "another kernel than the one the bundle was made on")
 	cmd.Flags().StringVar(&f.accel, "accel", "", "auto, kvm or tcg (default: as in the bundle, if that is to be had)")
+	cmd.Flags().IntVar(&f.vms, "vms", 0, "machines at once over all processes, as of switchyard run")
 	cmd.Flags().StringVar(&f.qemu, "qemu", "", "QEMU to use: host, tool or a path")
 	return cmd
 }
@@ -56,6 +57,9 @@ not made smaller.`,
 func (f *minimizeFlags) run(cmd *cobra.Command, path string) error {
 	if f.repeat < 1 {
 		return usageError{fmt.Errorf("-repeat %d: must be at least 1", f.repeat)}
+	}
+	if f.vms < 0 {
+		return usageError{fmt.Errorf("-vms %d: must be positive", f.vms)}
 	}
 	file := bundleIn(path)
 	if file == "" {
@@ -76,7 +80,7 @@ func (f *minimizeFlags) run(cmd *cobra.Command, path string) error {
 	w := cmd.OutOrStdout()
 	tellBundle(w, o)
 	scr := newScreen(cmd.ErrOrStderr())
-	y, done, err := openYardOn(scr, run.Options{QEMU: f.qemu, Accel: machine.accel})
+	y, done, err := openYardOn(scr, run.Options{QEMU: f.qemu, Accel: machine.accel, VMs: f.vms})
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ import (
 // reproBundleFlags are those flags of `switchyard repro` that are for bundles.
 type reproBundleFlags struct {
 	kernel, accel   string
-	repeat          int
+	repeat, vms     int
 	rebuild, replay bool
 }
 
@@ -24,6 +24,7 @@ func (f *reproBundleFlags) register(cmd *cobra.Command) {
 	cmd.Flags().IntVar(&f.repeat, "repeat", 1, "of a bundle: do it this many times, and say how often the same came again")
 	cmd.Flags().StringVar(&f.kernel, "kernel", "", "of a bundle: another kernel than the one it was made on")
 	cmd.Flags().BoolVar(&f.rebuild, "rebuild", false, "of a bundle: build the modules of their sources, in the tool root, and do not take those in it")
+	cmd.Flags().IntVar(&f.vms, "vms", 0, "of a bundle: machines at once over all processes, as of switchyard run")
 	cmd.Flags().BoolVar(&f.replay, "replay", false, "of a bundle with a recording: replay that; QEMU reads it, so only of people you trust")
 	cmd.Flags().StringVar(&f.accel, "accel", "", "of a bundle: auto, kvm or tcg (default: as in the bundle, if that is to be had)")
 }
@@ -32,13 +33,16 @@ func (f *reproBundleFlags) check() error {
 	if f.repeat < 1 {
 		return usageError{fmt.Errorf("-repeat %d: must be at least 1", f.repeat)}
 	}
+	if f.vms < 0 {
+		return usageError{fmt.Errorf("-vms %d: must be positive", f.vms)}
+	}
 	return nil
 }
 
 // forRecordings says, as a usage error, that a flag is given which a folder
 // with a recording has no use for.
 func (f *reproBundleFlags) forRecordings(cmd *cobra.Command) error {
-	for _, name := range []string{"repeat", "kernel", "rebuild", "accel"} {
+	for _, name := range []string{"repeat", "kernel", "rebuild", "accel", "vms"} {
 		if cmd.Flags().Changed(name) {
 			return usageError{fmt.Errorf("-%s is for bundles; a recording has one way to go", name)}
 		}
@@ -67,7 +71,7 @@ func (f *reproFlags) bundle(cmd *cobra.Command, path, debugger string) error {
 	tellBundle(w, o)
 	ctx := cmd.Context()
 	scr := newScreen(cmd.ErrOrStderr())
-	y, done, err := openYardOn(scr, run.Options{QEMU: f.qemu, Accel: machine.accel})
+	y, done, err := openYardOn(scr, run.Options{QEMU: f.qemu, Accel: machine.accel, VMs: f.vms})
 	if err != nil {
 		return err
 	}

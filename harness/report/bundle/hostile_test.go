@@ -262,3 +262,39 @@ func FuzzOpen(f *testing.F) {
 		_, _ = open(t, archive)
 	})
 }
+
+// TestSparse: a file of a few bytes that says that it is a million.
+func TestSparse(t *testing.T) {
+	const size = 1 << 20
+	zeros := sha256.Sum256(make([]byte, size))
+	text, err := json.Marshal(map[string]any{
+		"schema": Schema, "kernel": map[string]any{"release": "6.1.0-1-amd64"}, "expected": "complete",
+		"files": []any{map[string]any{"name": "logs/a", "size": size, "sha256": hex.EncodeToString(zeros[:])}},
+	})
+	require.NoError(t, err)
+	layout := make([]byte, 512) // one piece of no bytes, at the start
+	copy(layout, "1\n0\n0\n")
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	require.NoError(t, w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: ManifestFile, Size: int64(len(text))}))
+	_, err = w.Write(text)
+	require.NoError(t, err)
+	require.NoError(t, w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "logs/x", Size: int64(len(layout)), PAXRecords: map[string]string{
+		"XXX.sparse.major": "1", "XXX.sparse.minor": "0", "XXX.sparse.name": "logs/a", "XXX.sparse.realsize": "1048576",
+	}}))
+	_, err = w.Write(layout)
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	// The writer writes none; the reader reads them.
+	archive := bytes.ReplaceAll(out.Bytes(), []byte("XXX.sparse"), []byte("GNU.sparse"))
+	r := tar.NewReader(bytes.NewReader(archive))
+	for _, want := range []int64{int64(len(text)), size} {
+		h, err := r.Next()
+		require.NoError(t, err)
+		require.Equal(t, want, h.Size, "the archive is not what it is to be")
+	}
+	z, err := zstd.NewWriter(nil)
+	require.NoError(t, err)
+	_, err = open(t, z.EncodeAll(archive, nil))
+	require.ErrorContains(t, err, "no plain file")
+}

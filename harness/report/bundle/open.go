@@ -149,12 +149,23 @@ func (r *reader) next(t *tar.Reader, name string) (*tar.Header, error) {
 		return nil, fmt.Errorf("it ends before %s: it was cut off", name)
 	case err != nil:
 		return nil, unreadable(err)
-	case h.Typeflag != tar.TypeReg:
+	case h.Typeflag != tar.TypeReg || sparse(h):
 		return nil, fmt.Errorf("%q in it is no plain file", h.Name)
 	case h.Name != name:
 		return nil, fmt.Errorf("%q stands where %q is to be", h.Name, name)
 	}
 	return h, nil
+}
+
+// sparse says whether h is of a file with holes, which takes no room in the
+// archive and all of it behind.
+func sparse(h *tar.Header) bool {
+	for key := range h.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			return true
+		}
+	}
+	return false
 }
 
 // unreadable is err, said of an archive.
