@@ -35,6 +35,9 @@ type Selection struct {
 	// Kept are new functions whose address the selected code keeps: what
 	// stores it must be gone before the patch is.
 	Kept []string
+	// Stored are addresses of the selection's own data that its code writes to
+	// memory which may outlast the patch.
+	Stored []Stored
 }
 
 // KeyKind is a mechanism that patches code by a key.

@@ -137,6 +137,9 @@ func (r *resolver) keys(u taken, part klp.Part) {
 	for _, name := range u.selection.Kept {
 		r.made.Warnings = append(r.made.Warnings, fmt.Sprintf("the address of the new function %s() is stored: what stores it must be gone before the patch is, or the kernel jumps to where it was", name))
 	}
+	for _, w := range u.selection.Stored {
+		r.made.Warnings = append(r.made.Warnings, fmt.Sprintf("%s() stores the address of %s, which is the patch's own: where that is kept, it leads nowhere once the patch is unloaded; store a copy, or clear it from a post_unpatch callback", w.Function, w.What))
+	}
 }
 
 // patched is a function to be replaced; nil if it cannot be, which is noted.
