@@ -241,6 +241,29 @@ func overlay(changed []unified.Changed) map[string][]byte {
 	return files
 }
 
+// compared is a pair whose objects were looked at.
+type compared struct {
+	pair
+	pre, post  *object.Object
+	difference *compare.Difference
+}
+
+// wanted are the names that units begin to use which they do not define.
+func wanted(all []compared) (names []string) {
+	for _, c := range all {
+		used := map[string]bool{}
+		for _, s := range c.pre.Symbols {
+			used[s.Name] = true
+		}
+		for _, s := range c.post.Symbols {
+			if s.Undefined() && s.Name != "" && !used[s.Name] {
+				names = append(names, s.Name)
+			}
+		}
+	}
+	return names
+}
+
 // pair is a translation unit compiled before and after.
 type pair struct {
 	tree.Unit
@@ -304,12 +327,14 @@ func (one pair) objects() (pre, post *object.Object, err error) {
 func (p *pipeline) parts(s sorted, pairs []pair, changed []unified.Changed) ([]klp.Part, error) {
 	r := &resolver{pipeline: p, touched: touched(changed)}
 	moved := moved(changed)
+	var all []compared
 	for _, one := range pairs {
-		pre, post, err := one.objects()
-		if err != nil {
+		c := compared{pair: one}
+		var err error
+		if c.pre, c.post, err = one.objects(); err != nil {
 			return nil, err
 		}
-		d, err := compare.CompareMoved(pre, post, moved)
+		c.difference, err = compare.CompareMoved(c.pre, c.post, moved)
 		if err != nil {
 			if refusal.All(err) == nil {
 				return nil, err
@@ -318,14 +343,16 @@ func (p *pipeline) parts(s sorted, pairs []pair, changed []unified.Changed) ([]k
 			continue
 		}
 		if p.typed {
-			if err := p.types(one, d.Exported(), changed); err != nil {
+			if err := p.types(one, c.difference.Exported(), changed); err != nil {
 				return nil, err
 			}
 		}
-		if d.Empty() {
-			continue
+		if !c.difference.Empty() {
+			all = append(all, c)
 		}
-		if err := r.take(one, pre, post, d); err != nil {
+	}
+	for _, c := range all {
+		if err := r.take(c, wanted(all)); err != nil {
 			return nil, err
 		}
 	}
