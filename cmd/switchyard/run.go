@@ -178,6 +178,7 @@ func (f *runFlags) open(args []string) (*input, error) {
 	if err != nil {
 		return nil, err
 	}
+	diffs.Late = f.seeds == 0 // a search has no report of runs to tell it in
 	var errs *multierror.Error
 	for _, set := range []struct {
 		paths []string

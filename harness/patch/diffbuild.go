@@ -17,7 +17,7 @@ import (
 
 // diffVersion is part of the name of every module made from a diff: a change
 // of how they are made is a change of this.
-const diffVersion = "diff v3"
+const diffVersion = "diff v5"
 
 // request is s, on the diffs below it, as package diff takes it.
 func (s *Source) request(below []*Source) diff.Request {
@@ -60,6 +60,11 @@ func (b *Builder) diffDeps() diff.Deps {
 // buildDiff makes the module of a diff, or finds it made. Beside the errors of
 // Build there are *refusal.Refusal, several through go-multierror.
 func (b *Builder) buildDiff(ctx context.Context, s *Source, below []*Source, kit *kernels.Kit) (*Module, error) {
+	for _, one := range append(below[:len(below):len(below)], s) {
+		if err := one.Unreadable(); err != nil {
+			return nil, err
+		}
+	}
 	key, err := s.diffKey(below, kit)
 	if err != nil {
 		return nil, err
@@ -92,6 +97,9 @@ func (b *Builder) buildDiff(ctx context.Context, s *Source, below []*Source, kit
 func (b *Builder) Check(ctx context.Context, s *Source, kit *kernels.Kit) (*diff.Checked, error) {
 	if s.Kind != Diff {
 		return nil, &InputError{s.Path, "only a diff can be checked against the kernel's image", nil}
+	}
+	if err := s.Unreadable(); err != nil {
+		return nil, err
 	}
 	checked, err := diff.Check(ctx, b.diffDeps(), kit, s.request(nil))
 	return checked, atPath(s.Path, err)

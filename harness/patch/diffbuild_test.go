@@ -56,6 +56,22 @@ func TestDiffBuilds(t *testing.T) {
 	}
 }
 
+// TestDiffWarns: what the running kernel may keep of a patch is told.
+func TestDiffWarns(t *testing.T) {
+	b, kits := bench(t, "")
+	for _, kit := range kits {
+		t.Run(kit.Release, func(t *testing.T) {
+			m, err := build(t, b, "testdata/stored.patch", kit)
+			require.NoError(t, err)
+			require.Len(t, m.Manifest.Warnings, 1, "%q", m.Manifest.Warnings)
+			require.Contains(t, m.Manifest.Warnings[0], "teql_qdisc_init() stores the address of __msg, which is the patch's own")
+			m, err = build(t, b, filepath.Join(diffs, "fs-cmdline.patch"), kit)
+			require.NoError(t, err)
+			require.Empty(t, m.Manifest.Warnings)
+		})
+	}
+}
+
 // TestRefusedDiffLeavesNothing: no module, no cache entry of one and no
 // scratch folder stay of a diff that is refused, at whatever step.
 func TestRefusedDiffLeavesNothing(t *testing.T) {

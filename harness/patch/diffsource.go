@@ -24,6 +24,9 @@ type DiffOptions struct {
 	// (atomic replace). Its diff holds against the kernel's own source, where a
 	// diff on a stack of others holds against the source as those left it.
 	Replace bool
+	// Late lets a text that is no diff be opened. Building refuses it, so that
+	// it is told as any other refusal is.
+	Late bool
 }
 
 // diffFile is a diff that was read.
@@ -31,6 +34,8 @@ type diffFile struct {
 	DiffOptions
 	text   []byte
 	parsed *unified.Diff // in the direction in which it is to be applied
+	// unreadable is why parsed is nil; only with Late.
+	unreadable error
 	// callbacks is the C file beside the diff, "" without one.
 	callbacks string
 }
@@ -60,9 +65,11 @@ func openDiff(path string, o DiffOptions) (*Source, error) {
 	}
 	d := &diffFile{DiffOptions: o, text: text}
 	if d.parsed, err = unified.Parse(text); err != nil {
-		return nil, atPath(path, err)
-	}
-	if o.Reverse {
+		if err = atPath(path, err); !o.Late {
+			return nil, err
+		}
+		d.unreadable = err
+	} else if o.Reverse {
 		d.parsed = d.parsed.Reverse()
 	}
 	base := strings.TrimSuffix(path, filepath.Ext(path))
@@ -77,6 +84,15 @@ func openDiff(path string, o DiffOptions) (*Source, error) {
 	}
 	s.With, err = openWith(base + withSuffix)
 	return s, err
+}
+
+// Unreadable is why s is no diff although it should be one: a *refusal.Refusal.
+// nil of all others.
+func (s *Source) Unreadable() error {
+	if s.diff == nil {
+		return nil
+	}
+	return s.diff.unreadable
 }
 
 // atPath puts the diff's own path into refusals that know of no other.

@@ -131,6 +131,11 @@ func (x *execution) run(ctx context.Context) error {
 
 // prepare makes everything that needs no guest.
 func (x *execution) prepare(ctx context.Context) error {
+	for _, src := range x.Patches { // no kernel need be fetched for it
+		if err := src.Unreadable(); err != nil {
+			return x.refusing(err)
+		}
+	}
 	err := x.step(stepKernel, func() (err error) {
 		x.kit, err = x.yard.Kit(ctx, x.Kernel)
 		return err
@@ -171,7 +176,13 @@ func (x *execution) prepare(ctx context.Context) error {
 		}
 		return x.prepareFutures(ctx)
 	})
-	if all := refusal.All(err); len(all) > 0 { // which is a verdict, although no guest gave it
+	return x.refusing(err)
+}
+
+// refusing notes what err has of refusals, which are a verdict, although no
+// guest gave it. It gives err back.
+func (x *execution) refusing(err error) error {
+	if all := refusal.All(err); len(all) > 0 {
 		x.refused = true
 		x.facts(map[string]any{"refusals": all, "artifacts": report.Artifacts{}}) // nothing ran that could have left something
 	}

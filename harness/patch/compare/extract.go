@@ -74,7 +74,7 @@ func (s *selector) extract() (*Selection, error) {
 	for _, made := range x.out.Sections {
 		slices.SortStableFunc(made.Relocs, func(a, b object.Reloc) int { return cmp.Compare(a.Offset, b.Offset) })
 	}
-	x.selection.Kept = slices.Sorted(maps.Keys(s.kept))
+	x.selection.Kept, x.selection.Stored = slices.Sorted(maps.Keys(s.kept)), s.stored()
 	return x.selection, nil
 }
 

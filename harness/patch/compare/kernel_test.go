@@ -4,9 +4,7 @@ package compare
 
 import (
 	"bytes"
-	"context"
 	"errors"
-	"os"
 	"path"
 	"strings"
 	"testing"
@@ -16,45 +14,8 @@ import (
 	"github.com/switchyard-project/switchyard/harness/patch/object"
 	"github.com/switchyard-project/switchyard/harness/patch/refusal"
 	"github.com/switchyard-project/switchyard/harness/patch/tree"
-	"github.com/switchyard-project/switchyard/kernels"
-	"github.com/switchyard-project/switchyard/kernels/debian"
-	"github.com/switchyard-project/switchyard/kernels/source"
-	"github.com/switchyard-project/switchyard/kernels/store"
-	"github.com/switchyard-project/switchyard/kernels/toolroot"
+	"github.com/switchyard-project/switchyard/harness/patch/tree/treetest"
 )
-
-// kernelsVariable chooses other kernels than the two that every check of the
-// project has at hand: "all", "5.10,7.3". The tree's tests know it too.
-const kernelsVariable = "SWITCHYARD_TREE_KERNELS"
-
-func trees(t *testing.T) (all []*tree.Tree) {
-	t.Helper()
-	st, err := store.Open("")
-	require.NoError(t, err)
-	archive, err := debian.NewArchive(st, nil)
-	require.NoError(t, err)
-	root := func(ctx context.Context) (*toolroot.Root, error) { return toolroot.Open(ctx, st, archive) }
-	catalogue := &kernels.Catalogue{Providers: []kernels.Provider{debian.NewProvider(archive), &source.Provider{Store: st, Root: root}}}
-	chosen := os.Getenv(kernelsVariable)
-	if chosen == "" {
-		chosen = "6.1,6.12"
-	}
-	found, err := catalogue.Select(t.Context(), chosen)
-	require.NoError(t, err)
-	for _, c := range found {
-		kit, err := catalogue.Get(t.Context(), c)
-		require.NoError(t, err)
-		tr, err := tree.Open(t.Context(), tree.Deps{Store: st, Archive: archive, Root: root}, kit)
-		var lacking *kernels.Lacking
-		if errors.As(err, &lacking) {
-			continue // images without source are in "all"
-		}
-		require.NoError(t, err)
-		all = append(all, tr)
-	}
-	require.NotEmpty(t, all)
-	return all
-}
 
 // compiled gives the object of a source file as edit leaves it; nil where this
 // kernel does not have it.
@@ -87,7 +48,7 @@ var kernelFiles = []string{"kernel/fork.c", "net/core/sock.c", "fs/proc/base.c",
 // another one for that. And whatever is taken out of their objects must say
 // what it said.
 func TestKernelLines(t *testing.T) {
-	for _, tr := range trees(t) {
+	for _, tr := range treetest.Trees(t) {
 		t.Run(tr.Kit.Release, func(t *testing.T) {
 			for _, file := range kernelFiles {
 				t.Run(path.Base(file), func(t *testing.T) {
@@ -114,7 +75,7 @@ func TestKernelLines(t *testing.T) {
 
 // TestKernelChange changes one function of a real kernel.
 func TestKernelChange(t *testing.T) {
-	for _, tr := range trees(t) {
+	for _, tr := range treetest.Trees(t) {
 		t.Run(tr.Kit.Release, func(t *testing.T) {
 			const file = "fs/proc/cmdline.c"
 			pre := compiled(t, tr, file, nil)

@@ -177,7 +177,34 @@ func (p *pairing) alike(a, b *atom) {
 	if a == nil || b == nil || !pairable(a) || !pairable(b) || !a.local() || !b.local() || key(a) != key(b) {
 		return
 	}
+	if literal(a) && literal(b) && !bytes.Equal(a.bytes(), b.bytes()) {
+		return
+	}
 	p.join(a, b)
+}
+
+// literal says that data is a constant within a function and is known by what it
+// holds: no one else can have written it, and of two that hold the same either
+// will do. What holds another thing is another one. NL_SET_ERR_MSG makes such.
+func literal(a *atom) bool {
+	_, numbered := stem(a.name())
+	return numbered && a.local() && !a.code && a.section.Flags&elf.SHF_WRITE == 0 && len(a.refs) == 0 && a.section.Type != elf.SHT_NOBITS
+}
+
+// byContent pairs literals, and gives those of both lists that are none.
+func (p *pairing) byContent(pre, post []*atom) (a, b []*atom) {
+	for _, y := range post {
+		if !literal(y) {
+			b = append(b, y)
+			continue
+		}
+		for _, x := range pre {
+			if literal(x) && bytes.Equal(x.bytes(), y.bytes()) && p.join(x, y) {
+				break
+			}
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(pre), literal), b
 }
 
 // used gives the unpaired data with numbers that an atom refers to, in order.
@@ -202,6 +229,7 @@ func (p *pairing) used(a *atom) (map[string][]*atom, []string) {
 
 // inOrder pairs the data of one stem that a changed function uses.
 func (p *pairing) inOrder(s string, pre, post []*atom) {
+	pre, post = p.byContent(pre, post)
 	// What is the same in size and place first; the function may have got one
 	// more or lost one.
 	same := func(a, b *atom) bool {
@@ -235,13 +263,14 @@ func (p *pairing) rest() {
 	pre, _ := p.free(p.pre)
 	post, order := p.free(p.post)
 	for _, s := range order {
-		if len(pre[s]) != len(post[s]) {
+		before, after := p.byContent(pre[s], post[s])
+		if len(before) != len(after) {
 			continue
 		}
-		p.doubt(s, pre[s], post[s])
-		for i, b := range post[s] {
-			if pre[s][i].size() == b.size() {
-				p.join(pre[s][i], b)
+		p.doubt(s, before, after)
+		for i, b := range after {
+			if before[i].size() == b.size() {
+				p.join(before[i], b)
 			}
 		}
 	}

@@ -35,6 +35,9 @@ type Selection struct {
 	// Kept are new functions whose address the selected code keeps: what
 	// stores it must be gone before the patch is.
 	Kept []string
+	// Stored are addresses of the selection's own data that its code writes to
+	// memory which may outlast the patch.
+	Stored []Stored
 }
 
 // KeyKind is a mechanism that patches code by a key.
@@ -63,10 +66,11 @@ type selector struct {
 	kept     map[string]bool
 }
 
-// Select takes out of the post object what a live patch carries. What cannot
-// be patched is refused: every reason is a *refusal.Refusal, several come as a
-// *multierror.Error.
-func Select(pre, post *object.Object, d *Difference) (*Selection, error) {
+// Select takes out of the post object what a live patch carries. wanted are
+// names that other objects of the patch begin to use: new data of these names
+// comes along although nothing here uses it. What cannot be patched is refused:
+// every reason is a *refusal.Refusal, several come as a *multierror.Error.
+func Select(pre, post *object.Object, d *Difference, wanted ...string) (*Selection, error) {
 	if d == nil || d.comparison == nil || d.pre.object != pre || d.post.object != post {
 		var err error
 		if d, err = Compare(pre, post); err != nil {
@@ -78,6 +82,7 @@ func Select(pre, post *object.Object, d *Difference) (*Selection, error) {
 		return nil, s.refusal(refusal.Refusal{Code: refusal.NoEffect, Text: "nothing that is built changes", Advice: "comments, line numbers and debug information are no change; see that the diff touches what this kernel builds"})
 	}
 	s.hook()
+	s.want(wanted)
 	s.judge()
 	s.close()
 	if err := s.refused.ErrorOrNil(); err != nil {
@@ -121,6 +126,19 @@ func (s *selector) hook() {
 	for _, b := range s.post.atoms {
 		// New functions that other units may call.
 		if s.hooked[b] || b.code && len(b.symbols) > 0 && s.from[b] == nil && !b.local() && !boot(b.section.Name) {
+			s.include(b)
+		}
+	}
+}
+
+// want includes new data that other units use. New functions are there in any
+// case.
+func (s *selector) want(names []string) {
+	for _, b := range s.post.atoms {
+		if b.code || b.handling != kept || len(b.symbols) == 0 || b.local() || s.from[b] != nil || !plainSection(attribute(b.section.Name, b.name())) {
+			continue
+		}
+		if slices.ContainsFunc(b.symbols, func(y *object.Symbol) bool { return slices.Contains(names, y.Name) }) {
 			s.include(b)
 		}
 	}

@@ -274,3 +274,30 @@ func TestInlined(t *testing.T) {
 		require.Equal(t, strings.Contains(c.says, "inlined"), all[0].Code == refusal.Inlined)
 	}
 }
+
+// TestWanted: data that is new here and used elsewhere in the patch comes along,
+// and nothing else that is new.
+func TestWanted(t *testing.T) {
+	const pre = "int f(void) { return 1; }\n"
+	const post = pre + "int shared[2] = { 40, 2 }; int unused = 1; static int own = 2; int *const pointer = &shared[1];\n"
+	a, b := compile(t, pre), compile(t, post)
+	for _, c := range []struct{ wanted, made []string }{
+		{nil, nil},
+		{[]string{"shared", "f", "nowhere"}, []string{"shared"}},
+		{[]string{"pointer"}, []string{"pointer", "shared"}},
+		{[]string{"own"}, nil},
+	} {
+		d, err := Compare(a, b)
+		require.NoError(t, err)
+		s, err := Select(a, b, d, c.wanted...)
+		if c.made == nil {
+			require.Equal(t, refusal.NoEffect, refusal.All(err)[0].Code, "%v", c.wanted)
+			continue
+		}
+		require.NoError(t, err)
+		sound(t, s)
+		made, _ := names(s)
+		require.Equal(t, c.made, made)
+		require.Empty(t, s.Patched)
+	}
+}

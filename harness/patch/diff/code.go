@@ -3,6 +3,7 @@
 package diff
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 
@@ -181,6 +182,26 @@ func chunks(text []byte) (all []chunk) {
 	return all
 }
 
+// macros are the assembler's in a text, each as a chunk from .macro to .endm.
+func macros(text []byte) (all []chunk) {
+	if !bytes.Contains(text, []byte(".macro")) {
+		return nil
+	}
+	var now chunk
+	toks := tokens(text)
+	for i, t := range toks {
+		switch {
+		case t.text == "macro" && i > 0 && toks[i-1].text == ".":
+			now = chunk{{".macro", t.line}}
+		case t.text == "endm" && now != nil:
+			all, now = append(all, now), nil
+		case now != nil:
+			now = append(now, t)
+		}
+	}
+	return all
+}
+
 // function is the name and the head of a function's definition, "" of what is
 // none.
 func (c chunk) function() (name, head string) {
@@ -203,11 +224,14 @@ func (c chunk) function() (name, head string) {
 	return "", ""
 }
 
-// declares is the name that a function, its prototype or a macro gives a
-// meaning to; "" of what is none of these.
+// declares is the name that a function, its prototype or a macro (of C or of the
+// assembler) gives a meaning to; "" of what is none of these.
 func (c chunk) declares() string {
 	if len(c) > 2 && c[0].text == "#" && (c[1].text == "define" || c[1].text == "undef") {
 		return c[2].text
+	}
+	if len(c) > 1 && c[0].text == ".macro" {
+		return c[1].text
 	}
 	if name, _ := c.function(); name != "" {
 		return name

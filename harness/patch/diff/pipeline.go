@@ -31,6 +31,8 @@ type source interface {
 	Reach(ctx context.Context, header string) ([]string, error)
 	Including(ctx context.Context, header string, sources []string, limit int) ([]tree.Unit, error)
 	Compile(ctx context.Context, job tree.Job) ([]tree.Compiled, error)
+	Assembly(ctx context.Context, files []string) ([]string, error)
+	Preprocess(ctx context.Context, sources []string, overlay map[string][]byte) ([]string, error)
 }
 
 // pipeline is one diff on its way to a module.
@@ -40,10 +42,11 @@ type pipeline struct {
 	source  source
 	image   func() (*runpre.Image, error)
 
-	typed   bool // the objects have debugging information
-	made    Made
-	checked []CheckedFunction
-	errs    *multierror.Error
+	typed     bool     // the objects have debugging information
+	assembled []string // assembly that a changed header may reach
+	made      Made
+	checked   []CheckedFunction
+	errs      *multierror.Error
 }
 
 // fail notes what is refused. The pipeline goes on as far as it can, so that
@@ -95,6 +98,12 @@ func (p *pipeline) module(ctx context.Context) (*klp.Module, error) {
 	}
 	units, err := p.units(ctx, s)
 	if err != nil {
+		return nil, err
+	}
+	if err := p.assembly(ctx, s, overlay(changed)); err != nil {
+		return nil, err
+	}
+	if err := p.err(); err != nil {
 		return nil, err
 	}
 	if len(units) == 0 {
@@ -223,6 +232,38 @@ func (p *pipeline) unitsOf(ctx context.Context, c unified.Changed) ([]tree.Unit,
 	return found, err
 }
 
+// overlay is what differs from the kernel's source.
+func overlay(changed []unified.Changed) map[string][]byte {
+	files := map[string][]byte{}
+	for _, c := range changed {
+		files[c.Name] = c.After
+	}
+	return files
+}
+
+// compared is a pair whose objects were looked at.
+type compared struct {
+	pair
+	pre, post  *object.Object
+	difference *compare.Difference
+}
+
+// wanted are the names that units begin to use which they do not define.
+func wanted(all []compared) (names []string) {
+	for _, c := range all {
+		used := map[string]bool{}
+		for _, s := range c.pre.Symbols {
+			used[s.Name] = true
+		}
+		for _, s := range c.post.Symbols {
+			if s.Undefined() && s.Name != "" && !used[s.Name] {
+				names = append(names, s.Name)
+			}
+		}
+	}
+	return names
+}
+
 // pair is a translation unit compiled before and after.
 type pair struct {
 	tree.Unit
@@ -236,15 +277,11 @@ func (p *pipeline) compile(ctx context.Context, s sorted, units []tree.Unit, cha
 	for _, c := range append(slices.Clone(s.sources), s.headers...) {
 		debug = debug || typesMayChange(c)
 	}
-	overlay := map[string][]byte{}
-	for _, c := range changed {
-		overlay[c.Name] = c.After
-	}
 	pre, err := p.source.Compile(ctx, tree.Job{Units: units, Debug: debug})
 	if err != nil {
 		return nil, fmt.Errorf("compile %s as it is: %w", p.kit.Release, err)
 	}
-	post, err := p.source.Compile(ctx, tree.Job{Units: units, Overlay: overlay, Debug: debug})
+	post, err := p.source.Compile(ctx, tree.Job{Units: units, Overlay: overlay(changed), Debug: debug})
 	if err != nil {
 		return nil, err
 	}
@@ -290,12 +327,14 @@ func (one pair) objects() (pre, post *object.Object, err error) {
 func (p *pipeline) parts(s sorted, pairs []pair, changed []unified.Changed) ([]klp.Part, error) {
 	r := &resolver{pipeline: p, touched: touched(changed)}
 	moved := moved(changed)
+	var all []compared
 	for _, one := range pairs {
-		pre, post, err := one.objects()
-		if err != nil {
+		c := compared{pair: one}
+		var err error
+		if c.pre, c.post, err = one.objects(); err != nil {
 			return nil, err
 		}
-		d, err := compare.CompareMoved(pre, post, moved)
+		c.difference, err = compare.CompareMoved(c.pre, c.post, moved)
 		if err != nil {
 			if refusal.All(err) == nil {
 				return nil, err
@@ -304,14 +343,16 @@ func (p *pipeline) parts(s sorted, pairs []pair, changed []unified.Changed) ([]k
 			continue
 		}
 		if p.typed {
-			if err := p.types(one, d.Exported(), changed); err != nil {
+			if err := p.types(one, c.difference.Exported(), changed); err != nil {
 				return nil, err
 			}
 		}
-		if d.Empty() {
-			continue
+		if !c.difference.Empty() {
+			all = append(all, c)
 		}
-		if err := r.take(one, pre, post, d); err != nil {
+	}
+	for _, c := range all {
+		if err := r.take(c, wanted(all)); err != nil {
 			return nil, err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -39,7 +40,7 @@ func (s *fakeSource) Read(name string) ([]byte, error) {
 }
 
 func (s *fakeSource) Units(_ context.Context, source string) ([]tree.Unit, error) {
-	if object := s.units[source]; object != "" {
+	if object := s.units[source]; object != "" && strings.HasSuffix(source, ".c") {
 		return []tree.Unit{{Source: source, Object: object, Out: strings.TrimSuffix(source, ".c") + ".o"}}, nil
 	}
 	return nil, &refusal.Refusal{Code: refusal.NotBuilt, File: source, Text: "this kernel is not built from it"}
@@ -63,6 +64,34 @@ func (s *fakeSource) Includers(ctx context.Context, header string, limit int) ([
 
 func (s *fakeSource) Reach(_ context.Context, header string) ([]string, error) {
 	return s.includes[header], nil
+}
+
+func (s *fakeSource) Assembly(_ context.Context, files []string) (sources []string, err error) {
+	for _, f := range files {
+		if s.units[f] != "" && strings.HasSuffix(f, ".S") {
+			sources = append(sources, f)
+		}
+	}
+	slices.Sort(sources)
+	return sources, nil
+}
+
+// Preprocess knows one macro, N of include/h.h, and no file with an #error.
+func (s *fakeSource) Preprocess(_ context.Context, sources []string, overlay map[string][]byte) (texts []string, err error) {
+	h, changed := overlay["include/h.h"]
+	if !changed {
+		h = []byte(s.files["include/h.h"])
+	}
+	_, value, _ := strings.Cut(string(h), "#define N ")
+	value, _, _ = strings.Cut(value, "\n")
+	for _, f := range sources {
+		text := strings.ReplaceAll(s.files[f], " N", " "+value)
+		if strings.Contains(text, "#error") {
+			text = ""
+		}
+		texts = append(texts, text)
+	}
+	return texts, nil
 }
 
 func (s *fakeSource) Compile(_ context.Context, j tree.Job) ([]tree.Compiled, error) {
@@ -231,6 +260,40 @@ func TestHeaders(t *testing.T) {
 			require.ErrorContains(t, err, "nothing that this kernel is built from uses what it changes")
 		}
 	}
+}
+
+// TestHeadersOfAssembly: a header's change that reaches assembly is refused, and
+// one that only could is not.
+func TestHeadersOfAssembly(t *testing.T) {
+	h := "#define N 1\n#define M 1\nint f(int a);\n"
+	s := &fakeSource{
+		files: map[string]string{
+			"include/h.h": h, "include/by.h": ".macro PUSH a\n\tpush N\n.endm\n", "fs/a.c": "int a = N + M;\n",
+			"fs/one.S": "\tmov N\n", "fs/two.S": "\tPUSH N\n", "fs/other.S": "\tcall f\n", "fs/foreign.S": "\tmov N\n", "fs/none.S": "\tret M\n#error\n",
+		},
+		units: map[string]string{"fs/a.c": "vmlinux", "fs/one.S": "vmlinux", "fs/two.S": "vmlinux", "fs/other.S": "vmlinux", "fs/none.S": "vmlinux"},
+	}
+	s.includes = map[string][]string{"include/h.h": {"fs/a.c", "fs/foreign.S", "fs/none.S", "fs/one.S", "fs/other.S", "fs/two.S", "include/by.h"}}
+	p := pipelineOf(t, s, replace("include/h.h", h, "#define N 1", "#define N 2"))
+	_, err := p.module(t.Context())
+	all := refusal.All(err)
+	require.Len(t, all, 1, "%v", err)
+	require.Equal(t, refusal.Assembly, all[0].Code)
+	require.Equal(t, "include/h.h", all[0].File)
+	require.ErrorContains(t, err, "(fs/one.S, fs/two.S)")
+	require.Empty(t, s.compiled)
+
+	p = pipelineOf(t, s, replace("include/h.h", h, "#define M 1", "#define M 2"))
+	_, err = p.module(t.Context())
+	require.ErrorIs(t, err, errCompiled)
+	require.Len(t, p.made.Warnings, 1)
+	require.Contains(t, p.made.Warnings[0], "fs/none.S, which is assembly")
+
+	// A header that only assembly includes, and a macro of the assembler's.
+	s.files["include/entry.h"] = ".macro POP\n\tpop N\n.endm\n"
+	s.includes["include/entry.h"] = []string{"fs/one.S"}
+	_, err = pipelineOf(t, s, replace("include/entry.h", s.files["include/entry.h"], "\tpop N", "\tpop M")).module(t.Context())
+	require.ErrorContains(t, err, "nothing that this kernel is built from uses what it changes")
 }
 
 // TestHidden: a change that the configuration leaves out is told with the

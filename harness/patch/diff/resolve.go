@@ -34,14 +34,15 @@ type resolver struct {
 
 // take selects what the patch carries of a unit that changed, and compares
 // the unit as it was with the kernel's image. Only an error that is no
-// refusal is returned.
-func (r *resolver) take(one pair, pre, post *object.Object, d *compare.Difference) (err error) {
+// refusal is returned. wanted is as Select has it.
+func (r *resolver) take(c compared, wanted []string) (err error) {
+	one, d := c.pair, c.difference
 	if r.im == nil {
 		if r.im, err = r.image(); err != nil {
 			return err
 		}
 	}
-	report, err := runpre.Match(pre, r.im, one.Object)
+	report, err := runpre.Match(c.pre, r.im, one.Object)
 	if err != nil {
 		if refusal.All(err) == nil {
 			return fmt.Errorf("compare %s with the image of %s: %w", one.Source, r.kit.Release, err)
@@ -49,7 +50,7 @@ func (r *resolver) take(one pair, pre, post *object.Object, d *compare.Differenc
 		r.fail(err)
 		return nil
 	}
-	selection, err := compare.Select(pre, post, d)
+	selection, err := compare.Select(c.pre, c.post, d, wanted...)
 	if err != nil {
 		if refusal.All(err) == nil {
 			return fmt.Errorf("%s: %w", one.Source, err)
@@ -136,6 +137,9 @@ func (r *resolver) keys(u taken, part klp.Part) {
 	}
 	for _, name := range u.selection.Kept {
 		r.made.Warnings = append(r.made.Warnings, fmt.Sprintf("the address of the new function %s() is stored: what stores it must be gone before the patch is, or the kernel jumps to where it was", name))
+	}
+	for _, w := range u.selection.Stored {
+		r.made.Warnings = append(r.made.Warnings, fmt.Sprintf("%s() stores the address of %s, which is the patch's own: where that is kept, it leads nowhere once the patch is unloaded; store a copy, or clear it from a post_unpatch callback", w.Function, w.What))
 	}
 }
 

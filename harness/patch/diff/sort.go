@@ -14,12 +14,12 @@ import (
 type kind int
 
 const (
-	code     kind = iota // C that may be compiled by itself
-	header               // C that others include
-	assembly             // for the assembler
-	userCode             // vDSO: runs in user space
-	bootCode             // runs before the kernel proper
-	notCode              // nothing of the kernel's image is compiled from it
+	code         kind = iota // C that may be compiled by itself
+	header                   // C that others include
+	assemblyCode             // for the assembler
+	userCode                 // vDSO: runs in user space
+	bootCode                 // runs before the kernel proper
+	notCode                  // nothing of the kernel's image is compiled from it
 )
 
 // userFolders hold what runs in user space although it is in the image.
@@ -61,7 +61,7 @@ func kindOf(name string) kind {
 		if within(name, userFolders) {
 			return userCode
 		}
-		return assembly
+		return assemblyCode
 	}
 	return notCode
 }
@@ -90,13 +90,13 @@ func (p *pipeline) sort(changed []unified.Changed) (s sorted) {
 		switch k := kindOf(c.Name); {
 		case k == notCode:
 			f.Ignored = "no code of the kernel's"
-		case c.Before != nil && c.After != nil && k != assembly && sameCode(c.Before, c.After):
+		case c.Before != nil && c.After != nil && k != assemblyCode && sameCode(c.Before, c.After):
 			f.Ignored = "only comments or space change"
 		case k == userCode:
 			p.fail(p.refuse(refusal.VDSO, c.Name, "take it to a reboot", "this code runs in user space (vDSO), where each process has it mapped already"))
 		case k == bootCode:
 			p.fail(p.refuse(refusal.InitExit, c.Name, "leave the file out of the diff", "this code is not part of the running kernel: it ran before it, or runs after it"))
-		case k == assembly:
+		case k == assemblyCode:
 			p.fail(p.refuse(refusal.Assembly, c.Name, "patch the C functions that call it", "assembly cannot be live-patched: its functions have no call of __fentry__ and no known beginning and end"))
 		case k == header:
 			s.headers = append(s.headers, c)

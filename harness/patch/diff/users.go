@@ -4,12 +4,14 @@ package diff
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"path"
 	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/switchyard-project/switchyard/harness/patch/refusal"
 	"github.com/switchyard-project/switchyard/harness/patch/tree"
 	"github.com/switchyard-project/switchyard/harness/patch/unified"
 )
@@ -18,22 +20,69 @@ import (
 // and macros change, those are the ones that name them, or name something that
 // does: of the thousands of files that include a header, a few.
 func (p *pipeline) users(ctx context.Context, c unified.Changed) ([]tree.Unit, error) {
-	names, ok := affected(c)
-	if !ok {
-		return p.source.Includers(ctx, c.Name, mostUnits)
-	}
 	files, err := p.source.Reach(ctx, c.Name)
 	if err != nil {
 		return nil, err
 	}
-	texts := map[string][]byte{}
+	names, ok := affected(c)
+	if !ok {
+		p.assembled = append(p.assembled, files...)
+		return p.source.Includers(ctx, c.Name, mostUnits)
+	}
+	texts, assembly := map[string][]byte{}, map[string][]byte{}
 	for _, f := range files {
-		if text, err := p.source.Read(f); err == nil { // a generated one is not of the source
+		text, err := p.source.Read(f)
+		switch {
+		case err != nil: // a generated one is not of the source
+		case kindOf(f) == assemblyCode:
+			assembly[f] = text
+		default:
 			texts[f] = text
 		}
 	}
 	texts[c.Name] = c.After
-	return p.source.Including(ctx, c.Name, naming(names, texts), mostUnits)
+	sources := naming(names, texts)
+	p.assembled = append(p.assembled, slices.Collect(maps.Keys(thatMention(assembly, names)))...)
+	return p.source.Including(ctx, c.Name, sources, mostUnits)
+}
+
+// assembly refuses headers whose change makes other code of the kernel's
+// assembly: the C files alone would be a part of the change.
+func (p *pipeline) assembly(ctx context.Context, s sorted, overlay map[string][]byte) error {
+	files, err := p.source.Assembly(ctx, p.assembled)
+	if err != nil || len(files) == 0 {
+		return err
+	}
+	before, err := p.source.Preprocess(ctx, files, nil)
+	if err != nil {
+		return err
+	}
+	after, err := p.source.Preprocess(ctx, files, overlay)
+	if err != nil {
+		return err
+	}
+	var changed []string
+	for i, f := range files {
+		switch {
+		case before[i] == "":
+			p.made.Warnings = append(p.made.Warnings, fmt.Sprintf("%s, which is assembly, names what changes in a header, and could not be looked at: it stays as it is", f))
+		case before[i] != after[i]:
+			changed = append(changed, f)
+		}
+	}
+	if len(changed) == 0 {
+		return nil
+	}
+	names := strings.Join(changed, ", ")
+	if n := len(changed); n > 3 {
+		names = fmt.Sprintf("%s and %d more", strings.Join(changed[:3], ", "), n-3)
+	}
+	header := s.headers[0].Name
+	if len(s.headers) > 1 {
+		header = ""
+	}
+	p.fail(p.refuse(refusal.Assembly, header, "change the C code that needs it by a macro of its own", "it changes what the kernel's assembly is made from, which cannot be live-patched (%s)", names))
+	return nil
 }
 
 // affected are the names that mean something else after a change; !ok: more
@@ -102,7 +151,7 @@ func thatMention(texts map[string][]byte, words map[string]bool) map[string]bool
 func spread(names map[string]bool, headers map[string][]byte) {
 	declaredBy := map[string][]string{} // by a word, what is declared with it
 	for _, text := range headers {
-		for _, ch := range chunks(text) {
+		for _, ch := range append(chunks(text), macros(text)...) {
 			name := ch.declares()
 			if name == "" {
 				continue

@@ -78,7 +78,7 @@ type Symbol struct {
 
 // version changes whenever this package makes other modules of the same
 // input; cache entries of another one are not taken.
-const version = "klp v2"
+const version = "klp v3"
 
 // Build makes m for kit, or finds it made, and gives the path of the .ko,
 // which the cache keeps. The file is the same to the byte whenever the input

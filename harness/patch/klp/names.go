@@ -125,6 +125,7 @@ const (
 func (l *links) part(i int, p *Part) (*object.Object, error) {
 	o, copies := p.Code.Clone()
 	o.Name = fmt.Sprintf("part %d (%s)", i, p.Code.Name)
+	joinPerCPU(o)
 	have := map[string]bool{}
 	for _, s := range p.Code.Symbols {
 		c := copies[s]

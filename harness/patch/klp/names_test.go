@@ -115,3 +115,22 @@ func TestLinkNames(t *testing.T) {
 		})
 	}
 }
+
+// TestPerCPU: data of each CPU's lies where a module's loader looks for it, and
+// other data where it lay.
+func TestPerCPU(t *testing.T) {
+	o, _ := code([]string{"f"})
+	data := map[string]string{
+		".data..percpu": ".data..percpu", ".data..percpu..shared_aligned": ".data..percpu", ".data..percpu..first": ".data..percpu", ".data..percpu..hot.x": ".data..percpu",
+		".data..percpuish": ".data..percpuish", ".data..read_mostly": ".data..read_mostly", ".rodata..percpu..x": ".rodata..percpu..x",
+	}
+	for _, name := range slices.Sorted(maps.Keys(data)) {
+		o.Sections = append(o.Sections, &object.Section{Name: name, Type: elf.SHT_PROGBITS, Flags: elf.SHF_ALLOC | elf.SHF_WRITE, Align: 8, Size: 8, Data: make([]byte, 8)})
+	}
+	m := &Module{Parts: []Part{{Object: VMLinux, Code: o}}}
+	made, err := newLinks(m, exports{}).part(0, &m.Parts[0])
+	require.NoError(t, err)
+	for i, s := range o.Sections[1:] {
+		require.Equal(t, data[s.Name], made.Sections[i+1].Name, s.Name)
+	}
+}

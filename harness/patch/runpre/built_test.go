@@ -56,11 +56,6 @@ var openRoot = sync.OnceValues(func() (*toolroot.Root, error) {
 	return toolroot.Open(context.Background(), st, archive)
 })
 
-// toolsOf opens the tool root when it is needed.
-func toolsOf(st *store.Store, archive *debian.Archive) func(context.Context) (*toolroot.Root, error) {
-	return func(ctx context.Context) (*toolroot.Root, error) { return toolroot.Open(ctx, st, archive) }
-}
-
 // savedCommand is the line of a .cmd file that holds the compiler's.
 var savedCommand = regexp.MustCompile(`(?m)^(?:saved)?cmd_\S+ := (.*)$`)
 

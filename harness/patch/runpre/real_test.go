@@ -3,7 +3,6 @@
 package runpre
 
 import (
-	"os"
 	"path"
 	"testing"
 
@@ -11,14 +10,8 @@ import (
 
 	"github.com/switchyard-project/switchyard/harness/patch/object"
 	"github.com/switchyard-project/switchyard/harness/patch/tree"
-	"github.com/switchyard-project/switchyard/kernels"
-	"github.com/switchyard-project/switchyard/kernels/debian"
-	"github.com/switchyard-project/switchyard/kernels/source"
-	"github.com/switchyard-project/switchyard/kernels/store"
+	"github.com/switchyard-project/switchyard/harness/patch/tree/treetest"
 )
-
-// kernelsVariable chooses other kernels than these two: "5.10,7.3".
-const kernelsVariable = "SWITCHYARD_TREE_KERNELS"
 
 // TestShippedKernel compares files of kernels that a distribution built, whose
 // images have no symbol table: every function must be found.
@@ -26,28 +19,9 @@ func TestShippedKernel(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compiles with the real tool root")
 	}
-	st, err := store.Open("")
-	require.NoError(t, err)
-	archive, err := debian.NewArchive(st, nil)
-	require.NoError(t, err)
-	deps := tree.Deps{Store: st, Archive: archive, Root: toolsOf(st, archive)}
-	catalogue := &kernels.Catalogue{Providers: []kernels.Provider{debian.NewProvider(archive), &source.Provider{Store: st, Root: deps.Root}}}
-	chosen := os.Getenv(kernelsVariable)
-	if chosen == "" {
-		chosen = "6.1,6.12"
-	}
-	found, err := catalogue.Select(t.Context(), chosen)
-	require.NoError(t, err)
-	for _, c := range found {
-		t.Run(c.Release, func(t *testing.T) {
-			kit, err := catalogue.Get(t.Context(), c)
-			require.NoError(t, err)
-			tr, err := tree.Open(t.Context(), deps, kit)
-			if kernels.IsLacking(err) {
-				t.Skip(err)
-			}
-			require.NoError(t, err)
-			im, err := OpenImage(kit)
+	for _, tr := range treetest.Trees(t) {
+		t.Run(tr.Kit.Release, func(t *testing.T) {
+			im, err := OpenImage(tr.Kit)
 			require.NoError(t, err)
 			for _, source := range []string{"fs/proc/cmdline.c", "fs/namei.c", "net/core/dev.c", "kernel/sys.c", "fs/fat/dir.c", "fs/fat/namei_vfat.c"} {
 				units, err := tr.Units(t.Context(), source)

@@ -186,10 +186,10 @@ type graph map[string][]string
 // forced are the headers that kbuild has the compiler include in every object.
 var forced = []string{"include/linux/compiler-version.h", "include/linux/kconfig.h", "include/linux/compiler_types.h"}
 
-// includes reads the #include lines of all headers and of the .c files that
-// objects are made of; the first time that takes 2 CPU s.
+// includes reads the #include lines of all headers and of the .c and .S files;
+// the first time that takes 2 CPU s.
 func (t *Tree) includes(ctx context.Context, objects []string) (graph, error) {
-	dir, err := t.remember(ctx, "includes 1", func(ctx context.Context, dir string) error {
+	dir, err := t.remember(ctx, "includes 2", func(ctx context.Context, dir string) error {
 		b, err := t.built()
 		if err != nil {
 			return err
@@ -206,7 +206,7 @@ func (t *Tree) includes(ctx context.Context, objects []string) (graph, error) {
 				}
 				name := path.Join(from.at, filepath.ToSlash(rel))
 				// A .c file that is no object may be included by one.
-				if ext := path.Ext(name); ext != ".h" && ext != ".c" && ext != ".inc" || strings.HasPrefix(name, "tools/") || strings.HasPrefix(name, "scripts/") {
+				if ext := path.Ext(name); ext != ".h" && ext != ".c" && ext != ".S" && ext != ".inc" || strings.HasPrefix(name, "tools/") || strings.HasPrefix(name, "scripts/") {
 					return nil
 				}
 				text, err := os.ReadFile(file)

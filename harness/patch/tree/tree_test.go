@@ -3,66 +3,26 @@
 package tree_test
 
 import (
-	"context"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/switchyard-project/switchyard/harness/patch/refusal"
 	"github.com/switchyard-project/switchyard/harness/patch/tree"
+	"github.com/switchyard-project/switchyard/harness/patch/tree/treetest"
 	"github.com/switchyard-project/switchyard/kernels"
-	"github.com/switchyard-project/switchyard/kernels/debian"
-	"github.com/switchyard-project/switchyard/kernels/source"
 	"github.com/switchyard-project/switchyard/kernels/store"
-	"github.com/switchyard-project/switchyard/kernels/toolroot"
 )
 
-// kernelsVariable chooses other kernels than these two, which every check of
-// the project has at hand: "all", "5.10,7.3".
-const kernelsVariable = "SWITCHYARD_TREE_KERNELS"
-
-// deps are those of the default cache.
-func deps(t testing.TB) tree.Deps {
-	t.Helper()
-	st, err := store.Open("")
-	require.NoError(t, err)
-	archive, err := debian.NewArchive(st, nil)
-	require.NoError(t, err)
-	var once sync.Mutex
-	var root *toolroot.Root
-	return tree.Deps{Store: st, Archive: archive, Root: func(ctx context.Context) (*toolroot.Root, error) {
-		once.Lock()
-		defer once.Unlock()
-		if root == nil {
-			root, err = toolroot.Open(ctx, st, archive)
-		}
-		return root, err
-	}}
-}
-
-// kits are the tested kernels.
-func kits(t testing.TB) (all []*kernels.Kit) {
-	t.Helper()
-	d := deps(t)
-	catalogue := &kernels.Catalogue{Providers: []kernels.Provider{debian.NewProvider(d.Archive), &source.Provider{Store: d.Store, Root: d.Root}}}
-	chosen := os.Getenv(kernelsVariable)
-	if chosen == "" {
-		chosen = "6.1,6.12"
-	}
-	found, err := catalogue.Select(t.Context(), chosen)
-	require.NoError(t, err)
-	for _, c := range found {
-		kit, err := catalogue.Get(t.Context(), c)
-		require.NoError(t, err)
-		all = append(all, kit)
-	}
-	return all
-}
+// deps and kits are those that all tests on sources use.
+var (
+	deps = treetest.Deps
+	kits = treetest.Kits
+)
 
 func open(t testing.TB, kit *kernels.Kit) *tree.Tree {
 	t.Helper()

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package patch_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/switchyard-project/switchyard/harness/patch"
+	"github.com/switchyard-project/switchyard/kernels"
+	"github.com/switchyard-project/switchyard/kernels/debian"
+	"github.com/switchyard-project/switchyard/kernels/store"
+	"github.com/switchyard-project/switchyard/kernels/toolroot"
+)
+
+// klpBuildVariable names a folder in which BenchmarkKLPBuild leaves what it
+// made, modules and logs too, and goes on from there the next time. It needs
+// 8 GB. Without one a temporary folder is used.
+const klpBuildVariable = "SWITCHYARD_KLP_BUILD"
+
+// klpBuildKernel is one whose source has scripts/livepatch/klp-build.
+const klpBuildKernel = "7.3"
+
+// klpBuildConfig is added to our small configuration. Types of all structs are
+// nothing that either way needs, and a third of the cost of a build.
+const klpBuildConfig = `
+CONFIG_KLP_BUILD=y
+CONFIG_LOCALVERSION="+klp-build"
+CONFIG_LOCALVERSION_AUTO=n
+CONFIG_BPF_SYSCALL=n
+CONFIG_DEBUG_INFO_BTF=n
+CONFIG_DEBUG_INFO_DWARF5=n
+CONFIG_DEBUG_INFO_NONE=y
+`
+
+// klpBuild is upstream's klp-build in a tree of its own.
+type klpBuild struct {
+	dir     string // of everything
+	root    *toolroot.Root
+	builder *patch.Builder
+}
+
+func (k *klpBuild) tree() string { return filepath.Join(k.dir, "linux") }
+
+// newKLPBuild unpacks the source, whole, as klp-build builds in it, and
+// configures it.
+func newKLPBuild(b *testing.B) *klpBuild {
+	shared, err := store.Open("")
+	require.NoError(b, err)
+	archive, err := debian.NewArchive(shared, nil)
+	require.NoError(b, err)
+	k := &klpBuild{dir: os.Getenv(klpBuildVariable)}
+	if k.dir == "" {
+		k.dir = b.TempDir()
+	}
+	k.root, err = toolroot.OpenKLPBuild(b.Context(), shared, archive)
+	require.NoError(b, err)
+	k.builder = &patch.Builder{Store: shared, Archive: archive, Root: func(ctx context.Context) (*toolroot.Root, error) { return toolroot.Open(ctx, shared, archive) }}
+	if _, err := os.Stat(k.tree()); err != nil {
+		k.unpack(b, archive)
+	}
+	if _, err := os.Stat(filepath.Join(k.tree(), ".config")); err != nil {
+		k.configure(b)
+	}
+	return k
+}
+
+func (k *klpBuild) unpack(b *testing.B, archive *debian.Archive) {
+	catalogue := &kernels.Catalogue{Providers: []kernels.Provider{debian.NewProvider(archive)}}
+	found, err := catalogue.Select(b.Context(), klpBuildKernel)
+	require.NoError(b, err)
+	kit, err := catalogue.Get(b.Context(), found[0])
+	require.NoError(b, err)
+	pkg, err := archive.Source(b.Context(), kit)
+	require.NoError(b, err)
+	err = archive.Fetch(b.Context(), pkg.Name, []debian.Package{pkg}, func(_ debian.Package, file string) error {
+		data, err := debian.OpenData(file)
+		if err != nil {
+			return err
+		}
+		defer data.Close()
+		const script = "set -e -o pipefail; rm -rf linux.new; mkdir linux.new; xz -dc | tar -xO --wildcards './usr/src/linux-source-*.tar.xz' | xz -dc | tar -x --no-same-owner --strip-components=1 -C linux.new; mv linux.new linux"
+		return k.do(b, data, io.Discard, "/build", "bash", "-c", script)
+	})
+	require.NoError(b, err)
+}
+
+func (k *klpBuild) configure(b *testing.B) {
+	var text []byte
+	for _, name := range []string{"base", "modules"} {
+		fragment, err := os.ReadFile("../../kernels/source/fragments/" + name + ".config")
+		require.NoError(b, err)
+		text = append(text, fragment...)
+	}
+	require.NoError(b, os.WriteFile(filepath.Join(k.dir, "klp-build.config"), append(text, klpBuildConfig...), 0o644))
+	require.NoError(b, k.do(b, nil, io.Discard, "/build/linux", "make", "KCONFIG_ALLCONFIG=/build/klp-build.config", "allnoconfig"))
+	config, err := os.ReadFile(filepath.Join(k.tree(), ".config"))
+	require.NoError(b, err)
+	require.Contains(b, string(config), "\nCONFIG_KLP_BUILD=y\n")
+}
+
+// do runs a command in the root, with everything at /build.
+func (k *klpBuild) do(b *testing.B, in io.Reader, out io.Writer, dir string, argv ...string) error {
+	var said bytes.Buffer
+	err := k.root.Run(b.Context(), toolroot.Job{
+		Argv: argv, Dir: dir, Stdin: in, Stdout: out, Stderr: io.MultiWriter(out, &said),
+		Mounts: []toolroot.Bind{{Host: k.dir, Inside: "/build", Writable: true}},
+	})
+	if err != nil {
+		lines := strings.Split(strings.TrimSpace(said.String()), "\n")
+		return fmt.Errorf("%w: %s", err, strings.Join(lines[max(0, len(lines)-20):], "\n"))
+	}
+	return nil
+}
+
+// run makes a module of a diff by klp-build, from a step on ("orig" is the
+// first), and says what it took.
+func (k *klpBuild) run(b *testing.B, diff, from string) (module string, cpu float64, wall time.Duration) {
+	out := strings.TrimSuffix(filepath.Base(diff), ".patch")
+	text, err := os.ReadFile(diff)
+	require.NoError(b, err)
+	require.NoError(b, os.WriteFile(filepath.Join(k.dir, out+".patch"), text, 0o644))
+	log, err := os.Create(filepath.Join(k.dir, out+".log"))
+	require.NoError(b, err)
+	defer log.Close()
+	if from != "orig" {
+		from = "-S" + from
+	} else {
+		from = "-T"
+	}
+	before, began := cpuSeconds(b), time.Now()
+	err = k.do(b, nil, log, "/build/linux", "scripts/livepatch/klp-build", "-T", from, "-v", "-j2", "--no-replace", "-o", "/build/"+out+".ko", "/build/"+out+".patch")
+	require.NoError(b, err, "klp-build of %s", out)
+	return filepath.Join(k.dir, out+".ko"), cpuSeconds(b) - before, time.Since(began)
+}
+
+// BenchmarkKLPBuild takes the same diffs to modules for the same kernel by
+// upstream's klp-build and by us.
+func BenchmarkKLPBuild(b *testing.B) {
+	k := newKLPBuild(b)
+	_, cpu, wall := k.run(b, filepath.Join(diffs, "fs-cmdline.patch"), "orig")
+	b.Logf("first: %.1f CPU s, %v", cpu, wall)
+}
