@@ -24,7 +24,7 @@ var line = [][]string{
 	{"harness/patch/tree", "harness/patch/compare", "harness/patch/runpre"},
 	{"harness/patch/klp"},
 	{"harness/patch/diff"},
-	{"harness/patch", "harness/selftests"},
+	{"harness/patch", "harness/selftests", "harness/debugger"},
 	{"harness/vm", "harness/vm/qmp", "harness/channel", "harness/load", "harness/observe", "harness/observe/sampler", "harness/mailbox"},
 	{"harness/check"},
 	{"harness/report"},

@@ -71,6 +71,7 @@ type runFlags struct {
 	seedFlags
 	futuresFlag
 	diffFlags
+	onStallFlag
 	kernel, load, format, artifacts, expect string
 	with                                    []string
 	stallAfter                              time.Duration
@@ -106,6 +107,7 @@ with C sources, a .c file or a built .ko; several are stacked in order.`,
 	f.seedFlags.register(cmd)
 	f.futuresFlag.register(cmd)
 	f.diffFlags.register(cmd)
+	f.onStallFlag.register(cmd)
 	cmd.Flags().StringVar(&f.kernel, "kernel", "6.1,6.12", "kernels: a version, an exact release, all, lts, host, a path; or a comma list")
 	cmd.Flags().StringVar(&f.load, "load", "", "loads, as name[=N],…, or none (default: by the patched object); there are "+strings.Join(load.Names(), ", "))
 	cmd.Flags().StringArrayVar(&f.with, "with", nil, "module to load before the patch: a folder, a .c file or a .ko; may be repeated")
@@ -145,6 +147,9 @@ func (f *runFlags) open(args []string) (*input, error) {
 	}
 	futures, err := f.futuresFlag.names(f.deterministic)
 	if err != nil {
+		return nil, err
+	}
+	if err := f.onStallFlag.check(f.deterministic); err != nil {
 		return nil, err
 	}
 	in := &input{futures: futures}
@@ -271,6 +276,7 @@ func (f *runFlags) runAll(ctx context.Context, y *run.Yard, scr *screen, cmd *co
 			p := f.plan(cmd, c, in)
 			p.Dir = p.DirFor(dir)
 			p.Step = func(what string) { scr.step(c.FileName(), what) }
+			f.onStallFlag.into(&p, cmd, y, scr)
 			results[i], errs[i] = f.one(ctx, y, p)
 			if results[i].Refused() { // the report tells it
 				errs[i] = nil

@@ -34,7 +34,9 @@ type Plan struct {
 	// Futures are what to try, each in a fork of that moment, when a transition
 	// stalls; of FutureNames. Empty and not nil: the report says that nothing
 	// was tried.
-	Futures  []string
+	Futures []string
+	// OnStall, if set, is called once, at the first stall of the run.
+	OnStall  func(context.Context, Stalled) error
 	Expected check.Verdict // "": complete
 	Repro    string        // the command line that does it again
 	// Step hears what is being done; may be nil.
@@ -49,6 +51,7 @@ const (
 	stepWith     = "load the modules it needs"
 	stepLoad     = "start the load"
 	stepApply    = "apply"
+	stepStall    = "look at the stall"
 	stepSteady   = "run patched"
 	stepRevert   = "revert"
 	stepUnload   = "unload"
@@ -72,6 +75,7 @@ type execution struct {
 	before   map[string]int // modules and their references before the first patch
 	stall    *stall         // the first one, if Futures are to be tried
 	wake     *patch.Module  // of future "wake"
+	looked   bool           // OnStall was called
 }
 
 // transition is one patch of the stack and both its ways.
