@@ -125,7 +125,24 @@ class Orc:
                 return self.search(pc, int(arch["orc_unwind_ip"]) & MASK, n, int(arch["orc_unwind"]) & MASK)
         if self.ip is None:
             return None  # a kernel without ORC
+        pc = self.within_trampoline(pc)
         return self.search(pc, self.ip, (self.stop - self.ip) // 4, self.tables)
+
+    def within_trampoline(self, pc):
+        """pc, or the place in ftrace's own code that the trampoline at pc is a
+        copy of (orc_ftrace_find)."""
+        head = symbol("ftrace_ops_list")
+        ops = word(head) if head is not None else 0
+        for _ in range(MOST):
+            if ops < KERNEL_HALF or ops == symbol("ftrace_list_end"):
+                break
+            one = at("ftrace_ops", ops)
+            start = int(one["trampoline"]) & MASK
+            if start and start <= pc < start + int(one["trampoline_size"]):
+                regs = int(one["flags"]) & int(gdb.parse_and_eval("FTRACE_OPS_FL_SAVE_REGS"))
+                return symbol("ftrace_regs_caller" if regs else "ftrace_caller") + pc - start
+            ops = int(one["next"]) & MASK
+        return pc
 
     def search(self, pc, ips, n, entries):
         low, high = 0, n
