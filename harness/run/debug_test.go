@@ -28,7 +28,7 @@ func atStall(t *testing.T, y *Yard, version string, look func(context.Context, S
 	t.Helper()
 	p := testPlan(t, y, version, "doze", "")
 	p.Dir = filepath.Join(t.TempDir(), "run")
-	p.StallAfter = 2 * time.Second
+	p.StallAfter = 10 * time.Second
 	p.Expected = check.VerdictStalled
 	looked := 0
 	p.OnStall = func(ctx context.Context, s Stalled) error { looked++; return look(ctx, s) }
