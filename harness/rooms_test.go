@@ -24,7 +24,7 @@ var line = [][]string{
 	{"harness/patch/tree", "harness/patch/tree/treetest", "harness/patch/compare", "harness/patch/runpre"},
 	{"harness/patch/klp"},
 	{"harness/patch/diff"},
-	{"harness/patch", "harness/selftests"},
+	{"harness/patch", "harness/selftests", "harness/debugger"},
 	{"harness/vm", "harness/vm/qmp", "harness/channel", "harness/load", "harness/observe", "harness/observe/sampler", "harness/observe/calls", "harness/observe/lateness", "harness/mailbox", "harness/tasklist"},
 	{"harness/check"},
 	{"harness/report", "harness/report/bundle", "harness/report/compare"},

@@ -197,6 +197,7 @@ func (r *repeats) one(y *run.Yard, scr *screen, s *series, i int) {
 	if i == 0 { // of the others only how they ended is told
 		p.Step = func(what string) { scr.step(p.Kernel.FileName(), what) }
 	}
+	r.onStallFlag.into(&p, y, scr)
 	p.Repro = s.repro(seeds.seed)
 	result, err := seeds.one(s.ctx, y, p)
 	r.mu.Lock()

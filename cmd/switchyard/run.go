@@ -75,6 +75,7 @@ type runFlags struct {
 	diffFlags
 	repeatFlags
 	bundleFlag
+	onStallFlag
 	kernel, load, format, artifacts, expect string
 	with                                    []string
 	stallAfter                              time.Duration
@@ -120,6 +121,7 @@ func (f *runFlags) register(cmd *cobra.Command) {
 	f.diffFlags.register(cmd)
 	f.repeatFlags.register(cmd)
 	f.bundleFlag.register(cmd)
+	f.onStallFlag.register(cmd)
 	cmd.Flags().StringVar(&f.kernel, "kernel", "6.1,6.12", "kernels: a version, an exact release, all, lts, host, a path; or a comma list")
 	cmd.Flags().StringVar(&f.load, "load", "", "loads, as name[=N],…, or none (default: by the patched object); there are "+strings.Join(load.Names(), ", "))
 	cmd.Flags().StringArrayVar(&f.with, "with", nil, "module to load before the patch: a folder, a .c file or a .ko; may be repeated")
@@ -162,6 +164,9 @@ func (f *runFlags) open(args []string) (*input, error) {
 	}
 	futures, err := f.futuresFlag.names(f.deterministic)
 	if err != nil {
+		return nil, err
+	}
+	if err := f.onStallFlag.check(f.deterministic); err != nil {
 		return nil, err
 	}
 	in := &input{futures: futures, words: append([]string{"switchyard", "run"}, args...)}
@@ -343,7 +348,7 @@ func again(cmd *cobra.Command, words []string, selector string, more ...string) 
 	words = slices.Clone(words)
 	cmd.Flags().Visit(func(flag *pflag.Flag) {
 		switch flag.Name {
-		case "kernel", "artifacts", "format", "vms", "bundle", "deterministic", "seed", "seeds", "repeat", "until", "interruption", "only", "direction", "threshold":
+		case "kernel", "artifacts", "format", "vms", "bundle", "deterministic", "seed", "seeds", "repeat", "until", "interruption", "only", "direction", "threshold", "on-stall":
 			return
 		}
 		if flag.Value.String() == "true" && flag.NoOptDefVal == "true" { // -cold

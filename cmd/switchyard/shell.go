@@ -23,6 +23,7 @@ func shellCommand() *cobra.Command {
 		machine machineFlags
 		kernel  string
 		patches []string
+		gdb     gdbFlag
 	)
 	cmd := &cobra.Command{
 		Use:   "shell",
@@ -30,10 +31,14 @@ func shellCommand() *cobra.Command {
 		Long: `Boot a kernel and give a shell on its console. The modules of -patch are built
 and loaded first. Leave with ctrl-] or by powering the guest off.`,
 		Example: `  switchyard shell -kernel 6.1
-  switchyard shell -kernel 6.12 -patch fix/`,
+  switchyard shell -kernel 6.12 -patch fix/
+  switchyard shell -kernel 6.12 -patch fix/ -gdb    and a door for gdb, with symbols and types`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := machine.check(); err != nil {
+				return err
+			}
+			if err := gdb.check(); err != nil {
 				return err
 			}
 			var sources []*patch.Source
@@ -49,10 +54,11 @@ and loaded first. Leave with ctrl-] or by powering the guest off.`,
 				return err
 			}
 			defer done()
-			return runShell(cmd, y, done, &machine, kernel, sources)
+			return runShell(cmd, y, done, &machine, &gdb, kernel, sources)
 		},
 	}
 	machine.register(cmd)
+	gdb.register(cmd)
 	cmd.Flags().StringVar(&kernel, "kernel", "6.12", "the kernel to boot")
 	cmd.Flags().StringArrayVar(&patches, "patch", nil, "patch or module to load first; may be repeated")
 	return cmd
@@ -61,7 +67,7 @@ and loaded first. Leave with ctrl-] or by powering the guest off.`,
 // leave is the byte that ends the shell: ctrl-], as telnet has it.
 const leave = 0x1d
 
-func runShell(cmd *cobra.Command, y *run.Yard, done func(), machine *machineFlags, kernel string, sources []*patch.Source) error {
+func runShell(cmd *cobra.Command, y *run.Yard, done func(), machine *machineFlags, gdb *gdbFlag, kernel string, sources []*patch.Source) error {
 	ctx := cmd.Context()
 	found, err := y.Catalogue.Select(ctx, kernel)
 	if err != nil {
@@ -92,6 +98,7 @@ func runShell(cmd *cobra.Command, y *run.Yard, done func(), machine *machineFlag
 		defer cancel()
 		_ = guest.Close(ctx)
 	}()
+	var modules []*patch.Module
 	for i, src := range sources {
 		m, err := y.Builder.Build(ctx, src, kit, patch.Below(sources, i)...)
 		if err != nil {
@@ -100,9 +107,18 @@ func runShell(cmd *cobra.Command, y *run.Yard, done func(), machine *machineFlag
 		if err := guest.Insert(ctx, m, ""); err != nil {
 			return err
 		}
+		modules = append(modules, m)
+	}
+	var attach string
+	if gdb.wanted() {
+		path, err := y.Debug(ctx, guest, gdb.place(), modules...)
+		if err != nil {
+			return err
+		}
+		attach = gdbLine(path)
 	}
 	done()
-	fmt.Fprintf(cmd.ErrOrStderr(), "%s, %d vCPUs, %s; ctrl-] leaves\n", kit.Release, guest.CPUs, guest.Accel)
+	fmt.Fprintf(cmd.ErrOrStderr(), "%s, %d vCPUs, %s; ctrl-] leaves\n%s", kit.Release, guest.CPUs, guest.Accel, attach)
 	return converse(ctx, guest, cmd.InOrStdin(), cmd.OutOrStdout())
 }
 

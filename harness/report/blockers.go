@@ -81,7 +81,6 @@ func blockersOf(p *observe.Phase, blockers []observe.Blocker, diagnosis []check.
 // the facts: what a kernel can do says what to make of a stall.
 func (h *history) takeFollowed() {
 	for _, f := range h.follows {
-		h.events = max(h.events, f.Events)
 		w := h.wayOf(f.Phase(h.timeline), f.Blockers, f.Events)
 		p := check.PhaseOf(f.To, w.phase, w.blockers, check.Setting{})
 		p.Diagnosis = w.diagnosis

@@ -125,7 +125,7 @@ func (x *execution) applyAll(ctx context.Context) error {
 		}
 		if !a.Done() {
 			x.keepStall(ctx, a)
-			return nil
+			return x.onStall(ctx, a)
 		}
 		for _, what := range a.Unhooked {
 			x.find(observe.FoundProbe, "%s", what)
@@ -170,7 +170,7 @@ func (x *execution) revertAll(ctx context.Context) error {
 		}
 		if !a.Done() {
 			x.keepStall(ctx, a)
-			return nil
+			return x.onStall(ctx, a)
 		}
 	}
 	if len(x.applied) == 0 {

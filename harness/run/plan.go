@@ -46,6 +46,8 @@ type Plan struct {
 	Bundle bundle.Mode
 	// Identity is the kernel's, where Kernel is the files of a bundle; nil else.
 	Identity *bundle.Kernel
+	// OnStall, if set, is called once, at the first stall of the run.
+	OnStall func(context.Context, Stalled) error
 	// Step hears what is being done; may be nil.
 	Step func(what string)
 }
@@ -59,6 +61,7 @@ const (
 	stepLoad     = "start the load"
 	stepBaseline = "run unpatched"
 	stepApply    = "apply"
+	stepStall    = "look at the stall"
 	stepSteady   = "run patched"
 	stepRevert   = "revert"
 	stepUnload   = "unload"
@@ -83,6 +86,7 @@ type execution struct {
 	stall    *stall         // the first one, if Futures are to be tried
 	wake     *patch.Module  // of future "wake"
 	timer    *patch.Module  // the second witness of interruption; nil: none
+	looked   bool           // OnStall was called
 }
 
 // transition is one patch of the stack and both its ways.

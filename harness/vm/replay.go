@@ -105,9 +105,7 @@ func closed(c <-chan struct{}) bool {
 
 // Registers are the virtual CPU's, as QEMU's monitor prints them.
 func (m *Machine) Registers(ctx context.Context) (string, error) {
-	var text string
-	err := m.Execute(ctx, "human-monitor-command", map[string]any{"command-line": "info registers"}, &text)
-	return strings.ReplaceAll(text, "\r", ""), err
+	return m.monitorCommand(ctx, "info registers")
 }
 
 // stamp is what the console's log has before each line, and its first line.

@@ -26,7 +26,7 @@ type choice struct{ pkg, why string }
 // parts is what the tool root consists of. QEMU is one by itself, so that a
 // host with a good QEMU does not fetch it, and so are the programs for guests
 // whose scripts are not ours, and the browser, which only tests want.
-var parts = []recipe{buildPart, qemuPart, userlandPart, browserPart, klpBuildPart}
+var parts = []recipe{buildPart, qemuPart, userlandPart, browserPart, klpBuildPart, debuggerPart}
 
 var buildPart = recipe{
 	name: "build",

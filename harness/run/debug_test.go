@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package run
+
+import (
+	"bytes"
+	"context"
+	"debug/elf"
+	"encoding/binary"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/switchyard-project/switchyard/harness/check"
+	"github.com/switchyard-project/switchyard/harness/patch/runpre"
+	"github.com/switchyard-project/switchyard/kernels/toolroot"
+)
+
+// atStall runs a patch that stalls (a kernel thread sleeps in the patched
+// function) with look as its OnStall.
+func atStall(t *testing.T, y *Yard, version string, look func(context.Context, Stalled) error) {
+	t.Helper()
+	p := testPlan(t, y, version, "doze", "")
+	p.Dir = filepath.Join(t.TempDir(), "run")
+	p.StallAfter = 10 * time.Second
+	p.Expected = check.VerdictStalled
+	looked := 0
+	p.OnStall = func(ctx context.Context, s Stalled) error { looked++; return look(ctx, s) }
+	r, err := y.Run(t.Context(), p)
+	require.NoError(t, err)
+	require.Equal(t, 1, looked)
+	require.Equal(t, string(check.VerdictStalled), r.Verdict, r.Reason)
+	// It was let go on: the way back was tried, and needs nobody to move.
+	require.NotNil(t, r.Transition.Revert)
+	require.True(t, r.Transition.Revert.Done)
+}
+
+// TestDebugger attaches gdb to a guest that stands still in a stalled
+// transition, of a kernel without debugging information: it knows the vCPUs,
+// unwinds stacks, knows types, and tells which task has not switched, where it
+// sleeps, and which function of which patch that is.
+func TestDebugger(t *testing.T) {
+	for _, version := range []string{"6.1", "6.12"} {
+		t.Run(version, func(t *testing.T) {
+			y := testYard(t)
+			atStall(t, y, version, func(ctx context.Context, s Stalled) error {
+				attach, err := y.Debug(ctx, s.Guest, "", s.Modules...)
+				if err != nil {
+					return err
+				}
+				if err := s.Machine.Stop(ctx); err != nil {
+					return err
+				}
+				gdb := func(commands ...string) string {
+					words := []string{"-batch"}
+					for _, c := range commands {
+						words = append(words, "-ex", c)
+					}
+					out, err := exec.CommandContext(ctx, attach, words...).CombinedOutput()
+					require.NoError(t, err, string(out))
+					return string(out)
+				}
+				out := gdb("info threads", "bt", "switchyard tasks left", "switchyard patches", "p init_task.comm")
+				require.Equal(t, s.CPUs, strings.Count(out, "(CPU#"), out)
+				require.Regexp(t, `(?m)^#0 .*\n(#.*\n)*#\d+ .*(start_kernel|cpu_startup_entry|ret_from_fork|asm_|entry_)`, out, "a stack to its end")
+				require.Regexp(t, `doze\S* is in transition to patch_state 1`, out)
+				require.Regexp(t, `(?m)^doze\S*: enabled, in transition to patch_state 1\n  switchyard_doze: doze_nap -> patched_doze_nap`, out)
+				require.Contains(t, out, `"swapper/0`)
+				left := regexp.MustCompile(`(?m)^ *\d+ +(\d+)  dozer +D +0$`).FindStringSubmatch(out)
+				require.NotNil(t, left, out)
+				stack := gdb("switchyard stack " + left[1])
+				require.Regexp(t, `(?s)schedule\S*\n.*doze_nap\+\d+.*\n.*doze\+\d+.*\n.*kthread\+.*ret_from_fork`, stack)
+				return s.Machine.Cont(ctx)
+			})
+		})
+	}
+}
+
+// TestDump reads a memory dump as crash and drgn do: by the kernel's own note,
+// and then by its addresses.
+func TestDump(t *testing.T) {
+	y := testYard(t)
+	atStall(t, y, "6.1", func(ctx context.Context, s Stalled) error {
+		path := filepath.Join(t.TempDir(), "memory.elf")
+		warning, err := s.Dump(ctx, path)
+		require.NoError(t, err)
+		require.Empty(t, warning)
+		core, err := elf.Open(path)
+		require.NoError(t, err)
+		defer core.Close()
+		about := vmcoreinfo(t, core)
+		require.Equal(t, s.Kit.Release, about["OSRELEASE"])
+		// Where the kernel's text lies, by its link address and the note.
+		image, err := runpre.OpenImage(s.Kit)
+		require.NoError(t, err)
+		banner, err := image.Lookup(runpre.VMLinux, "linux_banner")
+		require.NoError(t, err)
+		require.Len(t, banner, 1)
+		require.Equal(t, "0", about["NUMBER(phys_base)"], "started without a boot loader's code, it lies where it was linked")
+		text := make([]byte, 200)
+		require.NoError(t, physical(core, banner[0].Address-0xffffffff80000000, text))
+		require.True(t, bytes.HasPrefix(text, []byte("Linux version "+s.Kit.Release)), "%q", text)
+		return nil
+	})
+}
+
+// TestDumpInDrgn has drgn list the tasks of a dump, with the vmlinux that a
+// build from source left.
+func TestDumpInDrgn(t *testing.T) {
+	y := testYard(t)
+	found, err := y.Catalogue.Select(t.Context(), "6.6")
+	if err != nil {
+		t.Skipf("no kernel with debugging information is at hand: %v", err)
+	}
+	kit, err := y.Kit(t.Context(), found[0])
+	require.NoError(t, err)
+	vmlinux := filepath.Join(kit.BuildDir, "vmlinux")
+	if f, err := elf.Open(vmlinux); err != nil || f.Section(".debug_info") == nil {
+		t.Skipf("%s is without debugging information (CONFIG_DEBUG_INFO)", kit.Release)
+	}
+	tools, err := toolroot.OpenDebugger(t.Context(), y.Store, y.archive)
+	require.NoError(t, err)
+	atStall(t, y, "6.6", func(ctx context.Context, s Stalled) error {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "memory.elf")
+		_, err := s.Dump(ctx, path)
+		require.NoError(t, err)
+		script := filepath.Join(dir, "tasks.py")
+		require.NoError(t, os.WriteFile(script, []byte(`
+from drgn.helpers.linux.pid import for_each_task
+for task in for_each_task(prog):
+    print(task.comm.string_().decode(), int(task.patch_state))
+    if task.comm.string_() == b"dozer":
+        print(prog.stack_trace(task))
+`), 0o600))
+		cmd := exec.CommandContext(ctx, tools.Drgn[0], append(tools.Drgn[1:], "-q", "-c", path, "-s", vmlinux, script)...)
+		cmd.Env = append(os.Environ(), tools.Env...)
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, string(out))
+		require.Regexp(t, `(?m)^dozer 0$`, string(out))
+		require.Contains(t, string(out), "doze_nap")
+		require.Regexp(t, `(?m)^kthreadd 1$`, string(out))
+		return nil
+	})
+}
+
+// vmcoreinfo is the kernel's own note of a core: lines of NAME=VALUE.
+func vmcoreinfo(t *testing.T, core *elf.File) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for _, p := range core.Progs {
+		if p.Type != elf.PT_NOTE {
+			continue
+		}
+		notes := make([]byte, p.Filesz)
+		_, err := p.ReadAt(notes, 0)
+		require.NoError(t, err)
+		for len(notes) >= 12 {
+			name, desc := int(binary.LittleEndian.Uint32(notes)), int(binary.LittleEndian.Uint32(notes[4:]))
+			padded := (name + 3) &^ 3
+			if strings.HasPrefix(string(notes[12:12+name]), "VMCOREINFO\x00") {
+				for line := range strings.Lines(string(notes[12+padded : 12+padded+desc])) {
+					key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+					all[key] = value
+				}
+			}
+			notes = notes[12+padded+(desc+3)&^3:]
+		}
+	}
+	return all
+}
+
+// physical reads from a physical address of a core.
+func physical(core *elf.File, address uint64, out []byte) error {
+	for _, p := range core.Progs {
+		if p.Type == elf.PT_LOAD && p.Paddr <= address && address+uint64(len(out)) <= p.Paddr+p.Filesz {
+			_, err := p.ReadAt(out, int64(address-p.Paddr))
+			return err
+		}
+	}
+	return os.ErrNotExist
+}
