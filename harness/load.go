@@ -79,7 +79,7 @@ func (v *VM) StopLoads(t testing.TB) (final []observe.Load) {
 	for _, l := range v.loads {
 		last, err := v.stopLoad(l.id)
 		if err != nil {
-			t.Fatalf("stop load %s: %v", l.name, v.Explain(err))
+			t.Fatalf("stop load %s: %v", l.spec.Name, v.Explain(err))
 		}
 		final = append(final, last)
 	}

@@ -67,7 +67,7 @@ var stallActions = []string{stallPause, stallDump, stallShell}
 type onStallFlag struct {
 	onStall string
 	cmd     *cobra.Command // whose input and output a person is at
-	person  sync.Mutex // looks at one guest at a time
+	person  sync.Mutex     // looks at one guest at a time
 }
 
 const onStallExample = `  switchyard run fix/ -kernel 6.1 -on-stall pause   keep the guest as it stalled, for gdb`
