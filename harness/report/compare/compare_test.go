@@ -203,6 +203,18 @@ func TestTooFew(t *testing.T) {
 	require.Equal(t, Unknown, compare(t, s.report(3), s.report(3), Options{Only: []string{"verdict"}}).Outcome)
 	require.Equal(t, Same, compare(t, s.report(40), s.report(2), Options{Only: []string{"verdict"}}).Outcome)
 
+	// A better verdict in few runs is no worse one, and who was in the way is told
+	// by it; of times they are still too few.
+	stalls := source{Rand: random, stalls: 1}.report(4)
+	p = compare(t, stalls, s.report(4), Options{Only: []string{"verdict", "blocker"}}).Pairs[0]
+	require.Equal(t, Same, p.Outcome, p.Reason)
+	require.Equal(t, Better, p.Differences[0].Direction)
+	p = compare(t, source{Rand: random, stalls: 1}.report(5), s.report(5), Options{}).Pairs[0]
+	require.Equal(t, Unknown, p.Outcome)
+	var text bytes.Buffer
+	p.write(&text)
+	require.Contains(t, text.String(), "More cannot be told")
+
 	// No run with a verdict is nothing to tell from.
 	none := s.report(20)
 	for i := range none.Runs {

@@ -72,7 +72,12 @@ func tooFew(a, b Side, all []*hypothesis) string {
 	if len(all) == 0 {
 		return fmt.Sprintf("there is nothing that both sides have to be compared: A has %d runs with a verdict and B %d", a.Runs, b.Runs)
 	}
-	strictest := slices.MinFunc(all, func(x, y *hypothesis) int { return compareFloats(x.level, y.level) })
+	// Who was in the way comes with the verdict, unless it is all that is asked.
+	asked := slices.DeleteFunc(slices.Clone(all), func(h *hypothesis) bool { return h.unit == UnitShare && !h.verdict })
+	if len(asked) == 0 {
+		asked = all
+	}
+	strictest := slices.MinFunc(asked, func(x, y *hypothesis) int { return compareFloats(x.level, y.level) })
 	if leastP(a.Runs, b.Runs) <= strictest.level {
 		return ""
 	}

@@ -46,6 +46,8 @@ func (p Pair) write(w io.Writer) {
 	switch {
 	case p.Identical:
 		fmt.Fprintln(w, "\nEach run of A is the same to the byte as one of B.")
+	case p.Outcome == Unknown && len(p.Differences) > 0: // of the other direction
+		fmt.Fprintf(w, "\nMore cannot be told: %s.\n", p.Reason)
 	case p.Outcome == Unknown:
 		fmt.Fprintf(w, "\nIt cannot be told whether they differ: %s.\n", p.Reason)
 	case len(p.Differences) == 0:
