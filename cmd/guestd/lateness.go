@@ -82,6 +82,12 @@ func (a *agent) startLateness(timer bool) error {
 	for until := monotonic() + int64(probePatience); monotonic() < until && !settled(probe.Slab); {
 		pause(lateEvery)
 	}
+	if !begun(probe.Slab) {
+		// Where it finds no time to start, it would be in the way of everything
+		// else.
+		probe.Stop()
+		return fmt.Errorf("the probe did not come to run within %v", probePatience)
+	}
 	if timer {
 		if err := setTimerWindow(0); err != nil {
 			probe.Stop()
@@ -91,6 +97,12 @@ func (a *agent) startLateness(timer bool) error {
 	probe.SetWindow(0)
 	l.probe, l.timer, l.window, l.since, l.pieces, l.told = probe, timer, 0, monotonic(), [5]piece{}, map[string]int64{}
 	return nil
+}
+
+// begun says whether the probe runs on any CPU, or has given up there, which is
+// told.
+func begun(s *lateness.Slab) bool {
+	return slices.ContainsFunc(cpusOf(s), func(cpu int) bool { return s.Armed(cpu) >= 0 || s.Error(cpu) != 0 })
 }
 
 // settled says whether the probe runs on each CPU, or has given up there.

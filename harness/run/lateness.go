@@ -13,6 +13,7 @@ import (
 	"github.com/switchyard-project/switchyard/harness/observe"
 	"github.com/switchyard-project/switchyard/harness/observe/lateness"
 	"github.com/switchyard-project/switchyard/harness/patch"
+	"github.com/switchyard-project/switchyard/harness/vm"
 	"github.com/switchyard-project/switchyard/kernels"
 )
 
@@ -49,7 +50,8 @@ type measuring struct {
 // timer's interrupt on each CPU, in window lateness.Baseline. What comes of it
 // is on the timeline at the end of each window. A witness that the kernel does
 // not take, and a host that does not tell what it takes from the guest, are
-// told by without, in words; the measurement goes on without them.
+// told by without, in words; the measurement goes on without them. So is a guest
+// that has no time for a probe, in which nothing is measured.
 func (g *Guest) StartLateness(ctx context.Context, timer *patch.Module) (without []string, err error) {
 	if timer != nil {
 		err := g.Insert(ctx, timer, "")
@@ -75,9 +77,17 @@ func (g *Guest) StartLateness(ctx context.Context, timer *patch.Module) (without
 		cancel()
 		without = append(without, "what the host took from the guest is not known, so what is called an interruption may be the host's doing: "+err.Error())
 	}
-	if err := g.Client.StartLateness(ctx, timer != nil); err != nil {
+	if err := g.orDeath(g.Client.StartLateness(ctx, timer != nil)); err != nil {
 		stop()
-		return nil, g.orDeath(err)
+		var died vm.Death
+		if errors.As(err, &died) || ctx.Err() != nil {
+			return nil, err
+		}
+		without = append(without, "how long anybody is interrupted was not measured: "+err.Error())
+		if timer == nil {
+			return without, nil
+		}
+		return without, g.Unload(ctx, timer.Name)
 	}
 	g.measuring = &measuring{stop: stop, timer: timer}
 	return without, nil
