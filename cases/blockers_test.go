@@ -130,39 +130,3 @@ func TestFloodedConsole(t *testing.T) {
 		require.GreaterOrEqual(t, told, 2*many, "the core did not flood anything")
 	})
 }
-
-// TestTenThousandTasks watches a transition in a guest with that many: the one
-// in the way is found, no look takes the guest's time away from it, and what
-// watching took is told.
-func TestTenThousandTasks(t *testing.T) {
-	harness.EachKernel(t, func(t *testing.T, k *kernels.Kit) {
-		vm := harness.Boot(t, k, harness.Commands(), harness.Memory(1024))
-		vm.WriteFile(t, "/proc/sys/kernel/threads-max", "20000") // by its memory it would be 8,000
-		vm.Insert(t, "testdata/crowd")
-		held := park(t, vm, "uninterruptible")
-
-		p := vm.Apply(t, "testdata/hold", harness.WithoutTarget(), harness.StallAfter(15*time.Second))
-		p.Expect(t, check.Stalled(check.Named("cat"), check.AsleepOn("hold_park"), check.Diagnosed("uninterruptible")))
-		samples := p.Phase(t).Samples
-		last := samples[len(samples)-1].Sample
-		require.Greater(t, last.Total, 10_000, "tasks that are watched")
-		require.Less(t, last.Left, 10, "tasks left")
-		// By medians: what the host takes from an emulated guest in the middle of a
-		// look is not the watcher's.
-		var shares []float64
-		for _, e := range vm.Timeline() {
-			if c := e.Cost; c != nil && c.TypicalNS > 0 {
-				shares = append(shares, float64(c.TypicalNS*int64(c.Looks)+c.ScanNS)/float64(c.WallNS))
-			}
-		}
-		require.NotEmpty(t, shares)
-		slices.Sort(shares)
-		share := shares[len(shares)/2]
-		t.Logf("%s: watching %d tasks took %.1f %% of a guest CPU", k.Release, last.Total, 100*share)
-		require.Less(t, share, 0.2, "of a guest CPU")
-
-		vm.WriteFile(t, knobs+"release", "1")
-		require.Equal(t, "held\n", held.Wait(t))
-		p.Follow(t, 60*time.Second).Expect(t, check.Complete)
-	})
-}

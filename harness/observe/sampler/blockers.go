@@ -17,6 +17,10 @@ import (
 // maxBlockers bounds an examination: reading a stack unwinds it.
 const maxBlockers = 1024
 
+// maxStacks bounds the stacks of one examination in bytes: all of it is one
+// message to the host, of at most 1 MiB. Tasks beyond are told without theirs.
+const maxStacks = 384 << 10
+
 // Examination is a look at the tasks that have not switched in the transition
 // that runs now. The zero value is good.
 type Examination struct {
@@ -29,7 +33,8 @@ type Examination struct {
 	// Tasks are the folders of those to look at; nil for all of /proc.
 	Tasks []string
 	Most  int // how many are examined; 0 for 1024
-	// For bounds the time of the look at /proc; 0 for 10 s.
+	// For bounds the times of the walk over /proc and of the examination, each;
+	// 0 for a minute, which thousands of tasks can take in an emulated guest.
 	For time.Duration
 }
 
@@ -44,7 +49,7 @@ func (x *Examination) defaults() {
 		x.Most = maxBlockers
 	}
 	if x.For <= 0 {
-		x.For = 10 * time.Second
+		x.For = time.Minute
 	}
 }
 
@@ -74,26 +79,59 @@ func (x Examination) Blockers(ctx context.Context) []observe.Blocker {
 
 // left are the folders of those that have not switched.
 func (x Examination) left(ctx context.Context, target int) (dirs []string) {
-	candidates := x.Tasks
-	if candidates == nil {
-		files, err := filepath.Glob(x.Proc + "/[0-9]*/task/[0-9]*/patch_state")
-		if err != nil {
-			return nil
-		}
-		for _, f := range files {
-			candidates = append(candidates, filepath.Dir(f))
-		}
-	}
 	buf := make([]byte, 64)
-	for _, dir := range candidates {
-		if ctx.Err() != nil {
-			break
-		}
+	until := now() + int64(x.For)
+	// look says whether there is time for another.
+	look := func(dir string) bool {
 		if isLeft(dir, target, buf) {
 			dirs = append(dirs, dir)
 		}
+		return ctx.Err() == nil && now() <= until
+	}
+	if x.Tasks == nil {
+		eachThread(x.Proc, look)
+		return dirs
+	}
+	for _, dir := range x.Tasks {
+		if !look(dir) {
+			break
+		}
 	}
 	return dirs
+}
+
+// eachThread calls do with the folder of each thread below proc until it says
+// no. Plain reads of folders: to look for names by patterns costs three times
+// as much.
+func eachThread(proc string, do func(dir string) bool) {
+	all, err := openFolder(proc)
+	if err != nil {
+		return
+	}
+	defer all.close()
+	var pids, tids []string
+	for more := true; more; {
+		pids, more = all.next(pids[:0])
+		for _, pid := range pids {
+			if _, err := strconv.Atoi(pid); err != nil {
+				continue
+			}
+			threads, err := openFolder(proc + "/" + pid + "/task")
+			if err != nil {
+				continue // ended
+			}
+			tids = tids[:0]
+			for rest := true; rest; {
+				tids, rest = threads.next(tids)
+			}
+			threads.close()
+			for _, tid := range tids {
+				if _, err := strconv.Atoi(tid); err == nil && !do(proc+"/"+pid+"/task/"+tid) {
+					return
+				}
+			}
+		}
+	}
 }
 
 func isLeft(dir string, target int, buf []byte) bool {
@@ -105,6 +143,7 @@ func (x Examination) examine(ctx context.Context, dirs []string, patch string, t
 	buf := make([]byte, 16<<10)
 	tickless := cpuList(x.Sys+"/devices/system/cpu/nohz_full", buf)
 	until := now() + int64(x.For)
+	stacks := 0
 	for _, dir := range dirs {
 		if ctx.Err() != nil || len(out) == x.Most || now() > until {
 			break
@@ -114,6 +153,12 @@ func (x Examination) examine(ctx context.Context, dirs []string, patch string, t
 		}
 		if b, ok := examine(dir, patch, x.Functions, buf); ok {
 			b.NoHZFull = tickless[b.CPU]
+			for _, frame := range b.Stack {
+				stacks += len(frame) + len(`"",`)
+			}
+			if stacks > maxStacks {
+				b.Stack = nil
+			}
 			out = append(out, b)
 		}
 	}
