@@ -17,6 +17,8 @@ import (
 	"runtime"
 	"runtime/debug"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/switchyard-project/switchyard/harness/channel"
 	"github.com/switchyard-project/switchyard/harness/load"
 )
@@ -28,6 +30,10 @@ func main() {
 	os.Exit(run())
 }
 
+// openFiles is how many files the agent may have open: the sampler keeps up to
+// 8192.
+const openFiles = 16384
+
 func run() int {
 	defer confess()
 	if err := insideGuest(); err != nil {
@@ -38,6 +44,9 @@ func run() int {
 	// guest's memory, 256 MiB at the least, to what is tested.
 	debug.SetGCPercent(400)
 	debug.SetMemoryLimit(64 << 20)
+	// A descriptor for each of thousands of tasks that are watched; what init is
+	// given is 4096. If it cannot be, fewer are kept open.
+	_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: openFiles, Max: openFiles})
 	// A processor of Go's for the watcher even when there is one CPU and a
 	// call keeps another busy; the kernel's scheduler does the rest.
 	runtime.GOMAXPROCS(max(4, runtime.NumCPU()))

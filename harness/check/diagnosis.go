@@ -119,16 +119,6 @@ func (d Diagnosis) about(b observe.Blocker) bool { return slices.Contains(d.TIDs
 // is says whether d was found by the rule called what, or has it in its words.
 func (d Diagnosis) is(what string) bool { return d.Rule == what || strings.Contains(d.Text, what) }
 
-// diagnosisOf is what is said of one blocker, "" if nothing.
-func diagnosisOf(all []Diagnosis, b observe.Blocker) string {
-	for _, d := range all {
-		if d.about(b) {
-			return d.Text
-		}
-	}
-	return ""
-}
-
 // texts are the sentences.
 func texts(all []Diagnosis) (out []string) {
 	for _, d := range all {

@@ -17,6 +17,10 @@ import (
 // maxBlockers bounds an examination: reading a stack unwinds it.
 const maxBlockers = 1024
 
+// maxStacks bounds the stacks of one examination in bytes: all of it is one
+// message to the host, of at most 1 MiB. Tasks beyond are told without theirs.
+const maxStacks = 384 << 10
+
 // Examination is a look at the tasks that have not switched in the transition
 // that runs now. The zero value is good.
 type Examination struct {
@@ -105,6 +109,7 @@ func (x Examination) examine(ctx context.Context, dirs []string, patch string, t
 	buf := make([]byte, 16<<10)
 	tickless := cpuList(x.Sys+"/devices/system/cpu/nohz_full", buf)
 	until := now() + int64(x.For)
+	stacks := 0
 	for _, dir := range dirs {
 		if ctx.Err() != nil || len(out) == x.Most || now() > until {
 			break
@@ -114,6 +119,12 @@ func (x Examination) examine(ctx context.Context, dirs []string, patch string, t
 		}
 		if b, ok := examine(dir, patch, x.Functions, buf); ok {
 			b.NoHZFull = tickless[b.CPU]
+			for _, frame := range b.Stack {
+				stacks += len(frame) + len(`"",`)
+			}
+			if stacks > maxStacks {
+				b.Stack = nil
+			}
 			out = append(out, b)
 		}
 	}

@@ -3,6 +3,7 @@
 package sampler
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -198,7 +199,8 @@ func TestTenThousandTasks(t *testing.T) {
 	thread, tasks := filepath.Join(root, "1/task/1"), filepath.Join(root, "threads/task")
 	stat := fmt.Sprintf("1 (a (b) c) D %s 1 0", strings.TrimSpace(strings.Repeat("0 ", 35)))
 	require.NoError(t, os.WriteFile(filepath.Join(thread, "stat"), []byte(stat), 0o644))
-	require.NoError(t, os.WriteFile(filepath.Join(thread, "stack"), []byte("[<0>] f+0x1/0x2\n[<0>] do_syscall_64+0x1/0x2\n"), 0o644))
+	deep := "[<0>] f+0x1/0x2\n" + strings.Repeat("[<0>] a_function_with_a_name_that_is_not_short+0x123/0x456 [and_a_module]\n", 100)
+	require.NoError(t, os.WriteFile(filepath.Join(thread, "stack"), []byte(deep), 0o644))
 	require.NoError(t, os.MkdirAll(tasks, 0o755))
 	for i := range 100 {
 		require.NoError(t, os.Symlink(thread, filepath.Join(tasks, fmt.Sprint(1000+i))))
@@ -218,6 +220,13 @@ func TestTenThousandTasks(t *testing.T) {
 	require.Len(t, all, maxBlockers)
 	require.Equal(t, observe.Asleep, all[0].Reason)
 	require.Equal(t, "a (b) c", all[0].Comm)
+	require.Len(t, all[0].Stack, maxFrames)
+	last := all[len(all)-1]
+	require.Equal(t, "f", last.Function)
+	require.Empty(t, last.Stack, "its stack is one too many")
+	message, err := json.Marshal(all)
+	require.NoError(t, err)
+	require.Less(t, len(message), 3<<18, "what the host takes is 1 MiB at most")
 	text, err := os.ReadFile(control)
 	require.NoError(t, err)
 	require.Empty(t, text, "the core was told to print for 10,000 tasks")

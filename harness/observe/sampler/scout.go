@@ -27,6 +27,7 @@ type scout struct {
 	quick atomic.Bool   // a transition runs
 	cpu   atomic.Int64  // ns of this thread
 	open  atomic.Int64  // descriptors; the watcher closes them
+	most  int64         // of them
 
 	known   map[int]*task // by tid
 	walk    int
@@ -44,6 +45,16 @@ type news struct {
 // look. An open file of /proc costs the kernel about 1.5 KiB.
 const maxOpen = 8192
 
+// keptOpen is maxOpen where the process may open so many: half of its limit is
+// for others.
+func keptOpen() int64 {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
+		return maxOpen / 16
+	}
+	return int64(min(maxOpen, limit.Cur/2))
+}
+
 // How long the scout rests between two walks, in and out of a transition. A
 // walk costs some 40 us a task under TCG.
 const (
@@ -56,7 +67,7 @@ const (
 )
 
 func newScout(root string) *scout {
-	return &scout{root: root, news: make(chan news, 256), hurry: make(chan struct{}, 1), known: map[int]*task{}}
+	return &scout{root: root, news: make(chan news, 256), hurry: make(chan struct{}, 1), known: map[int]*task{}, most: keptOpen()}
 }
 
 // run walks until ctx ends; first is closed after the first walk.
@@ -151,11 +162,16 @@ func (s *scout) visit(ctx context.Context, pid int, name string) {
 		if b, err := readFile(s.root+"/"+name+"/task/"+thread+"/comm", s.buf[:]); err == nil {
 			t.comm = string(bytes.TrimSuffix(b, []byte{'\n'}))
 		}
-		if s.open.Load() < maxOpen {
-			if t.fd, err = open(t.file, unix.O_RDONLY); err != nil {
-				continue
+		if s.open.Load() < s.most {
+			t.fd, err = open(t.file, unix.O_RDONLY)
+			switch err {
+			case nil:
+				s.open.Add(1)
+			case unix.EMFILE, unix.ENFILE:
+				t.fd = -1 // others have them: it is opened at each look
+			default:
+				continue // ended
 			}
-			s.open.Add(1)
 		}
 		s.known[tid] = t
 		s.tell(ctx, news{t, false})

@@ -94,6 +94,28 @@ func TestTasksConverge(t *testing.T) {
 	require.Equal(t, "task 200", seen[1])
 }
 
+// With fewer descriptors than tasks all are looked at, and as many are kept open
+// as may be.
+func TestFewDescriptors(t *testing.T) {
+	root := t.TempDir()
+	for tid := range 30 {
+		showTask(t, root, 100, 100+tid, tid%2)
+	}
+	s := &tasks{scout: newScout(root)}
+	require.Positive(t, s.scout.most)
+	s.scout.most = 10
+	proc, err := openFolder(root)
+	require.NoError(t, err)
+	t.Cleanup(func() { s.close(); proc.close() })
+	s.scout.survey(t.Context(), proc)
+	s.hear(never)
+	require.EqualValues(t, 10, s.scout.open.Load())
+	s.restart()
+	s.sweep(1, never)
+	require.Len(t, s.lefts, 15)
+	s.poll(1, never, func(*task, int, bool) { t.Error("none has switched") })
+}
+
 // However many tasks there are, a step ends soon after its deadline.
 func TestStepsAreBounded(t *testing.T) {
 	root := t.TempDir()
