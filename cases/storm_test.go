@@ -40,8 +40,8 @@ echo $i
 // well, so that none of those that are tested may complain.
 func TestReversalUnderForkStorm(t *testing.T) {
 	harness.EachKernel(t, func(t *testing.T, k *kernels.Kit) {
-		// Whom the kernel thread holds up, it holds up for good: no signal frees
-		// it, and nobody takes it for hung, however long this lasts.
+		// A kernel thread holds the transition up for good: no signal frees it,
+		// and nobody takes it for hung, however long this lasts.
 		vm := harness.Boot(t, k, harness.Commands(), harness.With(loopModule), harness.Load("fork=4"))
 		vm.LoadsProgress(t)
 		m := vm.Build(t, "testdata/loop")
