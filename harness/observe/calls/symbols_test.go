@@ -58,7 +58,7 @@ func TestImage(t *testing.T) {
 		{name: "helper", sympos: 1, want: 0xffffffff81000040},
 		{name: "helper", sympos: 2, want: 0xffffffff81000200},
 		{name: "helper", wrong: "2 functions helper"},
-		{name: "helper", sympos: 3, wrong: "not a 3."},
+		{name: "helper", sympos: 3, wrong: "position 3 is none"},
 		{name: "some_data", wrong: "no function some_data"},
 		{name: "in_a_module", wrong: "no function"},
 	} {
