@@ -115,8 +115,11 @@ func (t *Tracer) drain(limit int64) {
 
 func (t *Tracer) take(r record) {
 	var of target
-	if r.kind == entered {
+	switch r.kind {
+	case entered:
 		of = t.entry(r.ip)
+	case born:
+		t.tasks.born(r.pid)
 	}
 	switch of.mark {
 	case markStart, markReverse:

@@ -87,6 +87,11 @@ func (i *instance) setUp(bufferKB int) error {
 			break
 		}
 	}
+	// Where this cannot be done, a kernel thread that is gone soon counts as a
+	// user task.
+	if i.write("events/task/task_newtask/filter", unix.O_TRUNC, fmt.Sprintf("clone_flags & %#x", cloneUntraced)) == nil {
+		_ = i.write("events/task/task_newtask/enable", unix.O_TRUNC, "1")
+	}
 	return nil
 }
 

@@ -187,5 +187,5 @@ func (im *image) lookup(name string, sympos uint64) (i int, err error) {
 	case sympos == 0:
 		return 0, fmt.Errorf("the kernel has %d functions %s", n, name)
 	}
-	return 0, fmt.Errorf("the kernel has %d functions %s, and not a %d.", n, name, sympos)
+	return 0, fmt.Errorf("the kernel has %d functions %s, position %d is none of them", n, name, sympos)
 }

@@ -75,6 +75,8 @@ func (p *pairing) take(r record, t target) {
 	case gap:
 		p.forget(r.cpu)
 		return
+	case born:
+		return
 	}
 	key := keyOf(r)
 	before, waits := p.pending[key]

@@ -21,6 +21,7 @@ const (
 	softirqIn              // a tasklet's softirq began
 	softirqOut             // it ended
 	gap                    // records of this CPU are missing before
+	born                   // a kernel thread was made, pid
 )
 
 // level is what interrupted what: each has a stack of calls of its own.
@@ -56,19 +57,23 @@ type decoder struct {
 	// Where the kernel cannot trace them their ids are -1, and tasklets count
 	// as softirqs.
 	softirqEntry, softirqExit format
+	// newTask is there for kernel threads that are gone before anybody asks
+	// what they were; its id may be -1 as well.
+	newTask format
 }
 
-// The format files a decoder is made of, relative to tracefs; the last two may
-// be empty.
+// The format files a decoder is made of, relative to tracefs; the last three
+// may be empty.
 const (
 	fileHeader       = "events/header_page"
 	fileFunction     = "events/ftrace/function/format"
 	fileSoftIRQEntry = "events/irq/softirq_entry/format"
 	fileSoftIRQExit  = "events/irq/softirq_exit/format"
+	fileNewTask      = "events/task/task_newtask/format"
 )
 
 func newDecoder(read func(file string) string) (*decoder, error) {
-	d := &decoder{softirqEntry: format{id: -1}, softirqExit: format{id: -1}}
+	d := &decoder{softirqEntry: format{id: -1}, softirqExit: format{id: -1}, newTask: format{id: -1}}
 	var err error
 	if d.layout, err = parseLayout(read(fileHeader)); err != nil {
 		return nil, err
@@ -80,6 +85,9 @@ func newDecoder(read func(file string) string) (*decoder, error) {
 	out, err2 := parseFormat(read(fileSoftIRQExit), "vec")
 	if err1 == nil && err2 == nil {
 		d.softirqEntry, d.softirqExit = in, out
+	}
+	if made, err := parseFormat(read(fileNewTask), "pid", "clone_flags"); err == nil {
+		d.newTask = made
 	}
 	return d, nil
 }
@@ -130,11 +138,18 @@ func (d *decoder) record(t int64, cpu int, raw []byte) (record, bool) {
 	case d.softirqEntry.id:
 		r.kind = softirqIn
 		return r, tasklets(d.softirqEntry.uint(raw, "vec"))
+	case d.newTask.id:
+		r.kind, r.pid = born, int(int32(d.newTask.uint(raw, "pid")))
+		return r, d.newTask.uint(raw, "clone_flags")&cloneUntraced != 0
 	case d.softirqExit.id:
 		r.kind = softirqOut
 		return r, tasklets(d.softirqExit.uint(raw, "vec"))
 	}
 	return r, false
 }
+
+// cloneUntraced is CLONE_UNTRACED of include/uapi/linux/sched.h, by which the
+// kernel makes its threads.
+const cloneUntraced = 0x00800000
 
 func tasklets(vec uint64) bool { return vec == vecHi || vec == vecTasklet }

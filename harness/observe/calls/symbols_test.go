@@ -58,7 +58,7 @@ func TestImage(t *testing.T) {
 		{name: "helper", sympos: 1, want: 0xffffffff81000040},
 		{name: "helper", sympos: 2, want: 0xffffffff81000200},
 		{name: "helper", wrong: "2 functions helper"},
-		{name: "helper", sympos: 3, wrong: "not a 3."},
+		{name: "helper", sympos: 3, wrong: "position 3 is none"},
 		{name: "some_data", wrong: "no function some_data"},
 		{name: "in_a_module", wrong: "no function"},
 	} {
@@ -241,4 +241,33 @@ func TestManyCounts(t *testing.T) {
 		}
 	}
 	require.EqualValues(t, n, total)
+}
+
+// TestShortKernelThread: one that is gone when somebody asks is still known for
+// what it was, and its id may become another's.
+func TestShortKernelThread(t *testing.T) {
+	k := tasks{proc: t.TempDir(), known: map[int]taskKind{}}
+	require.Equal(t, observe.InSystemCall, k.of(7).context, "nothing is known of it")
+	k.born(7)
+	require.Equal(t, observe.InKThread, k.of(7).context)
+	require.NoError(t, os.MkdirAll(k.proc+"/8", 0o755))
+	require.NoError(t, os.WriteFile(k.proc+"/8/stat", []byte("8 (sh) S 1 8 8 0 -1 4194560 0 0"), 0o600))
+	k.born(8)
+	require.Equal(t, observe.InSystemCall, k.of(8).context, "it is there, and says what it is")
+}
+
+// TestNewTask: only what the kernel makes for itself is a kernel thread.
+func TestNewTask(t *testing.T) {
+	made, err := parseFormat("ID: 127\n\tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;\n\tfield:pid_t pid;\toffset:8;\tsize:4;\tsigned:1;\n\tfield:unsigned long clone_flags;\toffset:32;\tsize:8;\tsigned:0;\n", "pid", "clone_flags")
+	require.NoError(t, err)
+	d := testDecoder(t, kernels(t)[0])
+	d.newTask = made
+	raw := make([]byte, 48)
+	raw[0], raw[8], raw[34] = 127, 42, 0x80
+	r, ok := d.record(5, 1, raw)
+	require.True(t, ok)
+	require.Equal(t, record{t: 5, cpu: 1, kind: born, pid: 42}, r)
+	raw[34] = 0
+	_, ok = d.record(5, 1, raw)
+	require.False(t, ok)
 }

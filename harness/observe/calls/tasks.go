@@ -18,6 +18,8 @@ type tasks struct {
 	// looked bounds the looks into /proc of one drain: under a storm of forks
 	// those that are gone are many, and all user tasks.
 	looked int
+	// threads are kernel threads that were seen when they were made.
+	threads map[int]bool
 }
 
 type taskKind struct{ context, comm string }
@@ -47,10 +49,21 @@ func (t *tasks) of(tid int) taskKind {
 		t.looked++
 		if b, err := os.ReadFile(t.proc + "/" + strconv.Itoa(tid) + "/stat"); err == nil {
 			k = parseTask(b)
+		} else if t.threads[tid] {
+			k.context = observe.InKThread
 		}
 		t.known[tid] = k
 	}
 	return k
+}
+
+// born takes in that a kernel thread was made. What had its id before is gone.
+func (t *tasks) born(tid int) {
+	if t.threads == nil || len(t.threads) > mostKnown {
+		t.threads = map[int]bool{}
+	}
+	t.threads[tid] = true
+	delete(t.known, tid)
 }
 
 // asleep says whether a thread is neither running nor waiting for a CPU; one
