@@ -112,12 +112,13 @@ func TestObserverIsShown(t *testing.T) {
 			Looks: looks, WallNS: 1e9, CPUNS: cpu, ScanNS: 4e6, ExamineNS: examine, TypicalNS: typical, MaxLateNS: 3e6}}
 	}
 	for _, c := range []struct {
+		accel   string
 		typical int64 // of a look
 		share   float64
 		warns   bool
-	}{{50e3, 0.009, false}, {200e3, 0.024, true}} {
+	}{{"kvm", 50e3, 0.009, false}, {"kvm", 200e3, 0.024, true}, {"tcg", 200e3, 0.024, false}} {
 		timeline := stall(cost(5e9, c.typical, 5e6, 0), cost(6e9, c.typical, 5e6, 0), cost(7e9, 10e6, 900e6, 0), cost(8e9, c.typical, 5e6, 0), cost(9e9, 0, 1e6, 0))
-		r, err := report.FromLogs(written(t, []observe.Event{facts(t, `{"expected":"complete"}`)}, timeline))
+		r, err := report.FromLogs(written(t, []observe.Event{facts(t, `{"expected":"complete","accel":"`+c.accel+`"}`)}, timeline))
 		require.NoError(t, err)
 		require.Equal(t, c.share, r.Observer.CPUShare)
 		require.Equal(t, 0.1872, r.Observer.MeasuredCPUShare)

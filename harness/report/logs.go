@@ -229,8 +229,9 @@ func (h *history) report(own observe.Timeline) Run {
 	r.Calls = CallsOf(h.timeline)
 	h.evidence.LateCalls = r.Calls.Wrong()
 	r.Warnings = slices.Concat(h.lost(), r.Calls.warnings(), h.warnings)
-	if r.Observer = observerOf(h.timeline); r.Observer.warning() != "" {
-		r.Warnings = append(r.Warnings, r.Observer.warning())
+	r.Observer = observerOf(h.timeline)
+	if text := r.Observer.warning(r.Accel); text != "" {
+		r.Warnings = append(r.Warnings, text)
 	}
 	switch {
 	case h.over == nil:

@@ -74,9 +74,11 @@ func median(all []float64) float64 {
 // rounded has four digits behind the point.
 func rounded(share float64) float64 { return math.Round(share*1e4) / 1e4 }
 
-// warning says that watching took too much, "" if it did not.
-func (o *Observer) warning() string {
-	if o == nil || o.CPUShare <= mostObserverShare {
+// warning says that watching took too much of a guest that runs on accel, ""
+// if it did not. Of an emulated guest there is none: its CPU is some ten times
+// slower, and what else the host does counts as its own.
+func (o *Observer) warning(accel string) string {
+	if o == nil || accel == "tcg" || o.CPUShare <= mostObserverShare {
 		return ""
 	}
 	return fmt.Sprintf("watching took %.1f %% of a guest CPU (up to %.0f %% are meant, with %d tasks): it may have slowed what it watched", 100*o.CPUShare, 100*mostObserverShare, o.Tasks)
