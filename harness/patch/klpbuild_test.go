@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/switchyard-project/switchyard/harness/patch"
+	"github.com/switchyard-project/switchyard/harness/patch/object"
 	"github.com/switchyard-project/switchyard/kernels"
 	"github.com/switchyard-project/switchyard/kernels/debian"
 	"github.com/switchyard-project/switchyard/kernels/store"
@@ -39,6 +42,8 @@ CONFIG_EXPERT=y
 CONFIG_SMP=y
 CONFIG_PRINTK=y
 CONFIG_BUG=y
+CONFIG_FUTEX=y
+CONFIG_POSIX_TIMERS=y
 CONFIG_PROC_FS=y
 CONFIG_PROC_SYSCTL=y
 CONFIG_JUMP_LABEL=y
@@ -149,10 +154,88 @@ func (k *klpBuild) run(b *testing.B, diff, from string) (module string, cpu floa
 	return filepath.Join(k.dir, out+".ko"), cpuSeconds(b) - before, time.Since(began)
 }
 
+// kit is the kernel as klp-build built it, before any patch. Its modules are
+// installed by the first call, while they are the original ones.
+func (k *klpBuild) kit(b *testing.B) *kernels.Kit {
+	modules := filepath.Join(k.dir, "installed/lib/modules")
+	if _, err := os.Stat(modules); err != nil {
+		require.NoError(b, k.do(b, nil, io.Discard, "/build/linux", "make", "modules_install", "INSTALL_MOD_PATH=/build/installed"))
+	}
+	release, err := os.ReadFile(filepath.Join(k.tree(), "include/config/kernel.release"))
+	require.NoError(b, err)
+	name := strings.TrimSpace(string(release))
+	return &kernels.Kit{
+		Release: name, Version: name, Source: "source:" + k.tree(), Flavour: kernels.SourceFlavour, Dir: k.dir,
+		VMLinux: filepath.Join(k.tree(), "klp-tmp/1-orig/vmlinux"), ConfigFile: filepath.Join(k.tree(), ".config"),
+		ModulesDir: filepath.Join(modules, name), SourceDir: k.tree(), BuildDir: k.tree(), HeadersDir: "/usr/src/build",
+		Mounts: []kernels.Mount{{Host: k.tree(), Inside: "/usr/src/linux"}, {Host: k.tree(), Inside: "/usr/src/build"}},
+	}
+}
+
+// ours makes the module of a diff by our builder, with nothing cached of this
+// kernel before the first call.
+func (k *klpBuild) ours(b *testing.B, diff string) (m *patch.Module, cpu float64, wall time.Duration) {
+	kit := k.kit(b)
+	before, began := cpuSeconds(b), time.Now()
+	m, err := build(b, k.builder, diff, kit)
+	require.NoError(b, err)
+	return m, cpuSeconds(b) - before, time.Since(began)
+}
+
+// carried is what a livepatch module has that the kernel's livepatch looks at.
+type carried struct {
+	symbols []string // OBJECT.NAME,SYMPOS
+	tables  map[string]int
+}
+
+func carriedBy(b *testing.B, path string) carried {
+	o, err := object.Open(path)
+	require.NoError(b, err)
+	c := carried{tables: map[string]int{}}
+	for _, s := range o.Symbols {
+		if name, ok := strings.CutPrefix(s.Name, ".klp.sym."); ok {
+			c.symbols = append(c.symbols, name)
+		}
+	}
+	for _, t := range o.Tables {
+		c.tables[t.Name] = len(t.Relocs)
+	}
+	slices.Sort(c.symbols)
+	return c
+}
+
+// changedByUpstream are the functions that klp-build's log names.
+func (k *klpBuild) changedByUpstream(b *testing.B, diff string) (names []string) {
+	text, err := os.ReadFile(filepath.Join(k.dir, strings.TrimSuffix(filepath.Base(diff), ".patch")+".log"))
+	require.NoError(b, err)
+	for _, m := range changedFunction.FindAllStringSubmatch(string(text), -1) {
+		names = append(names, m[1]+":"+m[2])
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+var changedFunction = regexp.MustCompile(`(?m)(\w+)\.o: changed function: (\S+)`)
+
 // BenchmarkKLPBuild takes the same diffs to modules for the same kernel by
-// upstream's klp-build and by us.
+// upstream's klp-build and by us, and shows what either took and made.
 func BenchmarkKLPBuild(b *testing.B) {
 	k := newKLPBuild(b)
-	_, cpu, wall := k.run(b, filepath.Join(diffs, "fs-cmdline.patch"), "orig")
-	b.Logf("first: %.1f CPU s, %v", cpu, wall)
+	own, err := store.Open(b.TempDir())
+	require.NoError(b, err)
+	k.builder.Store = own
+	from := "orig"
+	for _, diff := range []string{
+		filepath.Join(diffs, "fs-cmdline.patch"), filepath.Join(diffs, "fs-percpu.patch"), filepath.Join(diffs, "header-loadavg.patch"),
+		filepath.Join(diffs, "kernel-execdomains.patch"), "testdata/vfat.patch",
+	} {
+		upstream, cpu, wall := k.run(b, diff, from)
+		b.Logf("%s: klp-build from %s on: %.1f CPU s, %.0f s", diff, from, cpu, wall.Seconds())
+		mine, cpu, wall := k.ours(b, diff)
+		b.Logf("%s: ours: %.1f CPU s, %.0f s", diff, cpu, wall.Seconds())
+		b.Logf("changed: klp-build %v, ours %v", k.changedByUpstream(b, diff), mine.Manifest.Functions)
+		b.Logf("klp-build %+v", carriedBy(b, upstream))
+		b.Logf("ours %+v", carriedBy(b, mine.Path))
+		from = "patched"
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/hashicorp/go-multierror"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/switchyard-project/switchyard/harness/patch/compare"
 	"github.com/switchyard-project/switchyard/harness/patch/klp"
@@ -277,12 +278,20 @@ func (p *pipeline) compile(ctx context.Context, s sorted, units []tree.Unit, cha
 	for _, c := range append(slices.Clone(s.sources), s.headers...) {
 		debug = debug || typesMayChange(c)
 	}
-	pre, err := p.source.Compile(ctx, tree.Job{Units: units, Debug: debug})
-	if err != nil {
-		return nil, fmt.Errorf("compile %s as it is: %w", p.kit.Release, err)
-	}
-	post, err := p.source.Compile(ctx, tree.Job{Units: units, Overlay: overlay(changed), Debug: debug})
-	if err != nil {
+	// Both at once: one file makes one compiler busy.
+	var pre, post []tree.Compiled
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		if pre, err = p.source.Compile(ctx, tree.Job{Units: units, Debug: debug}); err != nil {
+			return fmt.Errorf("compile %s as it is: %w", p.kit.Release, err)
+		}
+		return nil
+	})
+	g.Go(func() (err error) {
+		post, err = p.source.Compile(ctx, tree.Job{Units: units, Overlay: overlay(changed), Debug: debug})
+		return err
+	})
+	if err := g.Wait(); err != nil {
 		return nil, err
 	}
 	var pairs []pair

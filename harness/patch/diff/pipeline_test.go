@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -26,7 +27,8 @@ type fakeSource struct {
 	files    map[string]string
 	units    map[string]string // object by source
 	includes map[string][]string
-	compiled []tree.Job
+	mu       sync.Mutex
+	compiled []tree.Job // without the change first
 }
 
 var errCompiled = errors.New("as far as this goes")
@@ -95,11 +97,14 @@ func (s *fakeSource) Preprocess(_ context.Context, sources []string, overlay map
 }
 
 func (s *fakeSource) Compile(_ context.Context, j tree.Job) ([]tree.Compiled, error) {
-	s.compiled = append(s.compiled, j)
-	if j.Overlay != nil {
-		return nil, errCompiled
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if j.Overlay == nil {
+		s.compiled = slices.Insert(s.compiled, 0, j)
+		return make([]tree.Compiled, len(j.Units)), nil
 	}
-	return make([]tree.Compiled, len(j.Units)), nil
+	s.compiled = append(s.compiled, j)
+	return nil, errCompiled
 }
 
 // replace is a diff that replaces one line of a file by another.
