@@ -23,7 +23,7 @@ func TestKnownInterruption(t *testing.T) {
 		t.Run(version, func(t *testing.T) {
 			y := testYard(t)
 			p := testPlan(t, y, version, "deaf", "proc-readers")
-			p.Interruption = true
+			p.Interruption, p.Calls = true, false
 			r, one := deterministic(t, y, p, 5)
 			require.Equal(t, "complete", r.Verdict, r.Reason)
 			i := r.Interruption
@@ -39,7 +39,10 @@ func TestKnownInterruption(t *testing.T) {
 					t.Logf("%s in %s: %+v", who, name, w.Named(name).Lateness)
 				}
 				require.GreaterOrEqual(t, w.Apply.MaxNS, deafMS*ms-ms, "%s: it may have begun up to a period before a deadline", who)
-				require.Less(t, w.Apply.MaxNS, 2*deafMS*ms, who)
+				// A task waits for all that insmod does besides (on 6.12 the
+				// kernel's code is poked, 40 ms), an interrupt does not.
+				most := map[string]int64{"probe": 4 * deafMS * ms, "timer": 2 * deafMS * ms}[who]
+				require.Less(t, w.Apply.MaxNS, most, who)
 				require.GreaterOrEqual(t, w.Apply.Missed, int64(deafMS-2), who)
 				require.Less(t, w.Baseline.MaxNS*10, w.Apply.MaxNS, who)
 				require.Less(t, w.Patched.MaxNS*2, w.Apply.MaxNS, who)

@@ -214,7 +214,7 @@ func (g *Guest) applied(m *patch.Module, to string) *Applied {
 
 // canTell says whether it is known what the kernel can do, as far as a
 // diagnosis asks.
-func canTell(kit *kernels.Kit) bool { return kit.Knows(kernels.ReliableStacks) }
+func canTell(kit *kernels.Kit) bool { return kit != nil && kit.Knows(kernels.ReliableStacks) }
 
 func functionNames(m *patch.Module) []string {
 	var names []string
