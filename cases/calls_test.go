@@ -19,10 +19,20 @@ const contexts = "/sys/kernel/debug/switchyard_contexts/"
 // everywhere are the contexts that the target module calls its function in.
 var everywhere = []string{observe.InSystemCall, observe.InKThread, observe.InKWorker, observe.InSoftIRQ, observe.InTasklet, observe.InHardIRQ}
 
+// needsHeaders skips a case whose module uses more of the kernel's headers than
+// there is for kernels of which only the image is at hand.
+func needsHeaders(t *testing.T, k *kernels.Kit, module string) {
+	t.Helper()
+	if k.HeadersDir == "" {
+		t.Skipf("%s: only the image of this kernel is at hand, and %s needs its headers", k.Release, module)
+	}
+}
+
 // TestCallsInEveryContext: each call of a function in a module is seen, with
 // the code that it ran, its context and its caller.
 func TestCallsInEveryContext(t *testing.T) {
 	harness.EachKernel(t, func(t *testing.T, k *kernels.Kit) {
+		needsHeaders(t, k, "testdata/contexts")
 		vm := harness.Boot(t, k, harness.Calls())
 		p := vm.Apply(t, "testdata/contexts").Expect(t, check.Complete)
 
@@ -72,6 +82,7 @@ func inEach(n uint64) map[string]uint64 {
 // that runs what a complete transition took out of use is told.
 func TestCallsOfAStack(t *testing.T) {
 	harness.EachKernel(t, func(t *testing.T, k *kernels.Kit) {
+		needsHeaders(t, k, "testdata/undone")
 		vm := harness.Boot(t, k, harness.Calls())
 		one := vm.Apply(t, "testdata/stack_one").Expect(t, check.Complete)
 		for range 3 {
@@ -121,6 +132,7 @@ func TestCallsAtomicReplace(t *testing.T) {
 // counted as lost, and nothing is concluded from the others.
 func TestCallsOverrun(t *testing.T) {
 	harness.EachKernel(t, func(t *testing.T, k *kernels.Kit) {
+		needsHeaders(t, k, "testdata/contexts")
 		vm := harness.Boot(t, k, harness.CallsBuffer(8))
 		vm.Apply(t, "testdata/contexts").Expect(t, check.Complete)
 		const n = 20000
@@ -138,6 +150,7 @@ func TestCallsOverrun(t *testing.T) {
 // it takes the guest down or others' calls are lost with it.
 func TestCallsTooMany(t *testing.T) {
 	harness.EachKernel(t, func(t *testing.T, k *kernels.Kit) {
+		needsHeaders(t, k, "testdata/contexts")
 		vm := harness.Boot(t, k, harness.Calls())
 		p := vm.Apply(t, "testdata/contexts").Expect(t, check.Complete)
 		vm.WriteFile(t, contexts+"storm", "1")

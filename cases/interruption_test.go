@@ -3,6 +3,7 @@
 package cases
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"syscall"
@@ -59,6 +60,12 @@ func TestStarvedProbe(t *testing.T) {
 		vm.Settle(t)
 		pid := processCalled(t, vm, "switchyard-prob")
 		require.NoError(t, vm.Client.Signal(t.Context(), pid, pid, syscall.SIGSTOP))
+		threads := fmt.Sprintf("/proc/%d/task", pid)
+		all, err := vm.Client.ReadDir(t.Context(), threads)
+		require.NoError(t, err)
+		for _, thread := range all { // each stops when it next comes to run
+			vm.Eventually(t, threads+"/"+thread.Name+"/stat", func(stat string) bool { return strings.Contains(stat, ") T ") })
+		}
 		require.NoError(t, vm.LatenessWindow(t.Context(), "apply"))
 		require.NoError(t, vm.Client.Pause(t.Context(), 200*time.Millisecond))
 		require.NoError(t, vm.LatenessWindow(t.Context(), "patched"))
