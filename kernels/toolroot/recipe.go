@@ -148,7 +148,7 @@ var folders = []string{
 // unneeded are folders of packages that no program reads.
 var unneeded = []string{
 	"usr/share/doc/", "usr/share/man/", "usr/share/info/", "usr/share/locale/", "usr/share/lintian/",
-	"usr/share/bug/", "usr/share/gcc/", "usr/share/bash-completion/", "usr/share/zsh/", "usr/share/gdb/",
+	"usr/share/bug/", "usr/share/gcc/", "usr/share/bash-completion/", "usr/share/zsh/", "usr/share/gdb/auto-load/",
 	"usr/share/doc-base/", "usr/share/icons/", "usr/share/applications/", "usr/share/common-licenses/",
 	"usr/lib/systemd/", "usr/lib/udev/", "etc/init.d/", "usr/games/", "var/",
 	"usr/bin/qemu-system-i386", "usr/bin/qemu-system-x86_64-microvm",

@@ -28,10 +28,8 @@ def word(address):
 
 def symbol(name):
     """The address of a symbol of the kernel; None without it."""
-    found = gdb.lookup_minimal_symbol(name) if hasattr(gdb, "lookup_minimal_symbol") else None
     try:
-        value = found.value() if found else gdb.parse_and_eval("&'%s'" % name)
-        return int(value if value.type.code == gdb.TYPE_CODE_PTR else value.address) & MASK
+        return int(gdb.parse_and_eval("&'%s'" % name)) & MASK
     except gdb.error:
         return None
 
