@@ -22,7 +22,7 @@ import (
 func (g *Guest) Inserted() []*patch.Module {
 	g.insertedMu.Lock()
 	defer g.insertedMu.Unlock()
-	return slices.Clone(g.inserted)
+	return slices.DeleteFunc(slices.Clone(g.inserted), func(m *patch.Module) bool { return m == g.timer })
 }
 
 // CaseGuest is a guest of a Go test, for its bundle.

@@ -85,6 +85,7 @@ type Guest struct {
 
 	insertedMu sync.Mutex
 	inserted   []*patch.Module // see Inserted
+	timer      *patch.Module   // of the measurement, which is no case's own
 }
 
 // Boot gives a guest whose agent answers: a fork of the golden snapshot of its

@@ -54,6 +54,9 @@ type measuring struct {
 // that has no time for a probe, in which nothing is measured.
 func (g *Guest) StartLateness(ctx context.Context, timer *patch.Module) (without []string, err error) {
 	if timer != nil {
+		g.insertedMu.Lock()
+		g.timer = timer
+		g.insertedMu.Unlock()
 		err := g.Insert(ctx, timer, "")
 		var refused *Refused
 		switch {
