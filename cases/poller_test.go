@@ -17,7 +17,7 @@ import (
 )
 
 // slowPoller waits for the end of a transition as tools do (kpatch's
-// wait_for_patch_transition): it looks once a second, so many times, and then
+// wait_for_patch_transition): it looks every so many seconds, so many times, and then
 // says that the patch has stalled. It leaves its looks in /tmp/looks, each with
 // the time since boot.
 const slowPoller = `
@@ -27,7 +27,7 @@ while [ $i -lt %d ]; do
 	if [ "$state" = 0 ]; then echo complete; exit; fi
 	i=$((i+1))
 	echo $i > /tmp/looks
-	/bbin/sleep 1
+	/bbin/sleep %d
 done
 read now rest < /proc/uptime
 echo stalled $now
@@ -45,12 +45,15 @@ func TestSlowPoller(t *testing.T) {
 		vm := harness.Boot(t, k, harness.CPUs(1), harness.Commands(), harness.With(holdModule))
 		m := vm.Build(t, "testdata/hold")
 		const looks, tries = 2, 6
-		for range tries {
+		for try := range tries {
+			// Once a second; where a kernel takes longer to end a transition, of
+			// those that look more seldom.
+			period := 1 + try/2
 			vm.WriteFile(t, "/tmp/looks", "0\n")
 			held := vm.Start(t, "/bbin/cat", knobs+"uninterruptible")
 			vm.Eventually(t, knobs+"parked", func(n string) bool { return n == "1" })
 			p := vm.ApplyModule(t, m, harness.StallAfter(time.Millisecond)).Expect(t, check.Stalled())
-			poller := vm.Start(t, "/bbin/gosh", "-c", fmt.Sprintf(slowPoller, looks, m.Name))
+			poller := vm.Start(t, "/bbin/gosh", "-c", fmt.Sprintf(slowPoller, looks, m.Name, period))
 			vm.Eventually(t, "/tmp/looks", func(n string) bool { return n == strconv.Itoa(looks) })
 			vm.WriteFile(t, knobs+"release", "1")
 			require.Equal(t, "held\n", held.Wait(t))
