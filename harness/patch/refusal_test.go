@@ -24,8 +24,8 @@ func TestImageDoesNotTell(t *testing.T) {
 		edit       func(*kernels.Kit)
 		want       []string
 	}{
-		{"header", head + "/* #include <linux/none.h> */\n#include <linux/workqueue.h>\n", nil,
-			[]string{"f.c:3: <linux/workqueue.h>:", "macros and inline functions"}},
+		{"header", head + "/* #include <linux/none.h> */\n#include <linux/netdevice.h>\n", nil,
+			[]string{"f.c:3: <linux/netdevice.h>:", "macros and inline functions"}},
 		{"inline function", head + "#include <linux/sched/signal.h>\nint f(void)\n{\n\treturn signal_pending(current);\n}\n", nil,
 			[]string{"f.c:5: signal_pending() is no function of the image", "inline function"}},
 		{"not exported", head + "#include <linux/seq_file.h>\nint f(struct seq_file *m)\n{\n\treturn cmdline_proc_show(m, 0);\n}\n", nil,

@@ -16,7 +16,11 @@ import (
 	"github.com/switchyard-project/switchyard/kernels"
 )
 
-// samples are all C sources of this repository that run in guests.
+// needHeaders are of cases that are left out where there are none.
+var needHeaders = map[string]bool{"contexts": true, "switchyard_contexts.c": true, "undone": true}
+
+// samples are all C sources of this repository that run in guests, but
+// needHeaders.
 func samples(t *testing.T) (all []string) {
 	t.Helper()
 	for _, pattern := range []string{
@@ -27,6 +31,9 @@ func samples(t *testing.T) (all []string) {
 		require.NoError(t, err)
 		require.NotEmpty(t, found, pattern)
 		for _, path := range found {
+			if needHeaders[filepath.Base(path)] {
+				continue
+			}
 			if inside, err := filepath.Glob(filepath.Join(path, "*.c")); strings.HasSuffix(path, ".c") || err == nil && len(inside) > 0 {
 				all = append(all, path)
 			}
