@@ -17,6 +17,7 @@ import (
 func TestStack(t *testing.T) {
 	harness.EachKernel(t, func(t *testing.T, k *kernels.Kit) {
 		vm := harness.Boot(t, k, harness.Load("fork=2"))
+		vm.LoadsProgress(t)
 		original := vm.ReadFile(t, cmdline)
 
 		one := vm.Apply(t, "testdata/stack_one").Expect(t, check.Complete)
@@ -38,6 +39,7 @@ func TestStack(t *testing.T) {
 func TestAtomicReplace(t *testing.T) {
 	harness.EachKernel(t, func(t *testing.T, k *kernels.Kit) {
 		vm := harness.Boot(t, k, harness.Load("fork=2"))
+		vm.LoadsProgress(t)
 		original, version := vm.ReadFile(t, cmdline), vm.ReadFile(t, "/proc/version")
 
 		one := vm.Apply(t, "testdata/stack_one").Expect(t, check.Complete)

@@ -40,6 +40,7 @@ func TestFailedCaseLeavesBundle(t *testing.T) {
 			f := failing{t, &logged}
 			vm := Boot(f, k, Load("fork=1"))
 			dir = vm.Dir
+			vm.LoadsProgress(f)
 			vm.Apply(f, "../cases/testdata/target")
 		})
 		defer os.RemoveAll(dir)
