@@ -181,6 +181,17 @@ func (i *instance) filtered() (map[string]bool, error) {
 	return names, nil
 }
 
+// sites is how many functions of the kernel and its modules ftrace knows of:
+// "57344 pages:362 groups: 88".
+func (i *instance) sites() (n int, ok bool) {
+	b, err := os.ReadFile(i.tracefs + "/dyn_ftrace_total_info")
+	if err != nil {
+		return 0, false
+	}
+	_, err = fmt.Sscan(string(b), &n)
+	return n, err == nil && n > 0
+}
+
 // mostPages bounds one drain of a CPU's buffer: a writer that is faster than
 // we are must not hold us.
 const mostPages = 1024

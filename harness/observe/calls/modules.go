@@ -18,6 +18,7 @@ import (
 type module struct {
 	name      string
 	functions []moduleFunction // in the order of the symbol table
+	sites     int              // fentry sites, of all its sections
 	placed    bool
 	byAddress []int // of functions, once placed
 }
@@ -49,6 +50,9 @@ func readModule(name string, r io.ReaderAt) (m *module, err error) {
 		return nil, fmt.Errorf("module %s: %w", name, err)
 	}
 	m = &module{name: name}
+	if s := f.Section("__mcount_loc"); s != nil {
+		m.sites = int(s.Size / 8)
+	}
 	for _, s := range symbols {
 		i := int(s.Section)
 		if elf.ST_TYPE(s.Info) != elf.STT_FUNC || i <= 0 || i >= len(f.Sections) || f.Sections[i].Flags&elf.SHF_EXECINSTR == 0 {

@@ -43,6 +43,14 @@ func (f moduleFile) read(name string) (*module, error) {
 
 // module is the module of that name, if we know its file and it is there.
 func (s *symbols) module(name string) *module {
+	if m := s.file(name); m != nil && m.place(s.sys) {
+		return m
+	}
+	return nil
+}
+
+// file is the module of that name, if we know its file: it may not be there.
+func (s *symbols) file(name string) *module {
 	m := s.modules[name]
 	if m == nil {
 		f, known := s.files[name]
@@ -54,9 +62,6 @@ func (s *symbols) module(name string) *module {
 			m = &module{name: name} // of which nothing is known
 		}
 		s.modules[name] = m
-	}
-	if !m.place(s.sys) {
-		return nil
 	}
 	return m
 }

@@ -119,15 +119,8 @@ func (t *Tracer) Loading(name, path string, content []byte) {
 	if t.pairs == nil {
 		return
 	}
-	// The kernel forgot the filter of a module that was unloaded.
-	var words []string
-	for i := range t.functions {
-		if f := &t.functions[i]; f.Object == name && f.unseen == "" {
-			words = append(words, f.filter...)
-		}
-	}
 	t.unplaced = true
-	_ = t.o.Run(func() error { return t.instance.filter(words...) })
+	_ = t.o.Run(func() error { return t.instance.filter(t.expected(name)...) })
 }
 
 // Loaded looks which of a loaded module's functions are traced now.
@@ -207,9 +200,6 @@ func (t *Tracer) begin(in Request) error {
 		for _, f := range p.Functions {
 			words = append(words, t.add(p.Patch, f)...)
 		}
-		// All of them, and not each: for every word the kernel looks up the
-		// names of all its functions, 80 ms under TCG.
-		words = append(words, "*:mod:"+p.Patch)
 	}
 	t.unplaced = true
 	if err := t.instance.filter(words...); err != nil {
