@@ -140,6 +140,16 @@ func (r *rounds) close() {
 	_ = r.write("tracing_on", "0", unix.O_TRUNC)
 }
 
+// wait waits until something was traced, or until then: CLOCK_MONOTONIC in ns.
+func (r *rounds) wait(until int64) (traced bool) {
+	timeout := unix.NsecToTimespec(max(until-now(), 0))
+	n, err := unix.Ppoll([]unix.PollFd{{Fd: int32(r.pipe), Events: unix.POLLIN}}, &timeout, nil)
+	if err != nil {
+		sleepUntil(until) // EINTR, or a file that cannot be waited for
+	}
+	return n > 0
+}
+
 // drain emits what was traced since; it does not block.
 func (r *rounds) drain(emit func(observe.Event)) {
 	for {

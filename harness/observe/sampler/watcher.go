@@ -20,8 +20,8 @@ import (
 type Options struct {
 	Period time.Duration // between two looks; 0 for 5 ms, at most 10 ms
 	// IdlePeriod is the same while no transition runs, and again when one has
-	// run for half a second; 0 for 10 ms. The stamp of a start loses nothing
-	// by it where the kernel can be traced.
+	// run for half a second; 0 for 10 ms. Where the kernel wakes us for a start
+	// there are fewer looks while nothing runs.
 	IdlePeriod time.Duration
 	// Functions are the patched functions, for the blockers' stacks.
 	Functions []string
@@ -187,6 +187,7 @@ type watcher struct {
 	asked     int64 // the last one that asked the core
 	turn      int   // where among those left the next one begins
 	changed   int64 // the last time that a task was found switched
+	alert     int64 // until when there may be a transition that is not seen yet
 	cost      observe.Cost
 	costSince int64
 	cpu       int64 // of the thread, when cost was last told
@@ -205,17 +206,7 @@ func (w *watcher) run(ctx context.Context) {
 	w.scout = w.tasks.scout.cpu.Load() // the first walk was before the watch
 	w.lookCosts = make([]int64, 0, 2*costEvery/w.Period)
 	for ctx.Err() == nil {
-		period := int64(w.Period)
-		if w.active == nil || next-w.began > int64(steep) {
-			period = int64(w.IdlePeriod)
-		}
-		next += period
-		if t := now(); t > next {
-			next += (t - next) / period * period
-		}
-		at := unix.NsecToTimespec(next)
-		for unix.ClockNanosleep(unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, &at, nil) == unix.EINTR {
-		}
+		next = w.rest(next)
 		w.Gate.Wait(ctx)
 		t := now()
 		var cpu int64
@@ -278,10 +269,17 @@ func (w *watcher) look(t int64) *observe.Sample {
 		w.emit(e)
 	}
 	w.active = active
+	if len(edges) > 0 {
+		w.alert = t + int64(alertness)
+	}
 	if active != nil && (was == nil || was.name != active.name) {
 		w.begin(t)
 	}
-	w.tasks.hear(newsShare)
+	news := newsShare
+	if active == nil {
+		news = cap(w.tasks.scout.news)
+	}
+	w.tasks.hear(news)
 	var sample *observe.Sample
 	if active != nil {
 		if w.to != active.to { // reversed
@@ -289,7 +287,7 @@ func (w *watcher) look(t int64) *observe.Sample {
 		}
 		sample = w.count(t, active)
 	}
-	if w.rounds != nil && (t-w.drained > int64(roundsEvery) && active != nil || t-w.drained > int64(costEvery) || len(edges) > 0) {
+	if w.rounds != nil && (t-w.drained > int64(roundsEvery) && (active != nil || t < w.alert) || t-w.drained > int64(costEvery) || len(edges) > 0) {
 		w.drained = t
 		w.rounds.drain(w.emit)
 	}
