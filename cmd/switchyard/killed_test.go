@@ -55,6 +55,8 @@ func TestKilledRunIsReported(t *testing.T) {
 	require.False(t, run.Transition.Apply.Done)
 	require.NotEmpty(t, run.Transition.Apply.Samples)
 	require.NotNil(t, dozer(run))
+	require.Contains(t, run.Diagnosis[0], "doze_nap")
+	require.Equal(t, run.Diagnosis[0], run.Blockers[0].Diagnosis)
 	require.NotEmpty(t, run.Load[0].Readings)
 }
 

@@ -124,6 +124,35 @@ func remembered(p *observe.Phase) (all []observe.Blocker) {
 	return all
 }
 
+// lastSeen are those that the examinations of a transition found in the way and
+// that nobody has seen switched since, as the last look at each had it.
+func lastSeen(p *observe.Phase) (all []observe.Blocker) {
+	if p.Done() {
+		return nil
+	}
+	switched := map[int]int64{}
+	for _, e := range p.Tasks {
+		switched[e.Task.TID] = e.T
+	}
+	type one struct {
+		tid  int
+		comm string // idle tasks have one tid
+	}
+	at := map[one]int{}
+	for _, e := range p.Blockers {
+		b := e.Blocker
+		if e.T < switched[b.TID] {
+			continue
+		}
+		if i, known := at[one{b.TID, b.Comm}]; known {
+			all[i] = *b
+		} else {
+			at[one{b.TID, b.Comm}], all = len(all), append(all, *b)
+		}
+	}
+	return all
+}
+
 // silentReason adds to the reason why a machine was lost who was in the way
 // then; "" if memory was not read.
 func silentReason(all []Blocker) string {

@@ -103,6 +103,36 @@ func TestSilentGuestsTasksAreNamed(t *testing.T) {
 	require.Contains(t, r.Diagnosis[0], "sleeps uninterruptibly in hold()")
 }
 
+// TestCutOffRunNamesWhoWasInTheWay: of a run that was killed in a stall the last
+// looks at those that had not switched say who was in the way, and why.
+func TestCutOffRunNamesWhoWasInTheWay(t *testing.T) {
+	blocker := func(at int64, tid, cpu int, comm, kind, reason, function string) observe.Event {
+		b := observe.Blocker{Comm: comm, TID: tid, CPU: cpu, Kind: kind, Reason: reason, State: "D", Function: function, Patched: function == "hold", Witnesses: []string{observe.ByProc}}
+		return observe.Event{Clock: observe.Guest, T: at, Kind: observe.KindBlocker, Blocker: &b}
+	}
+	timeline := stall(
+		blocker(25e8, 7, 0, "cat", observe.UserTask, observe.Running, ""),
+		blocker(25e8, 8, 0, "gone", observe.UserTask, observe.Asleep, "hold"),
+		blocker(25e8, 0, 0, "swapper/0", observe.IdleTask, observe.Running, ""),
+		blocker(25e8, 0, 1, "swapper/1", observe.IdleTask, observe.Running, ""),
+		observe.Event{Clock: observe.Guest, T: 26e8, Kind: observe.KindTask, Task: &observe.Task{PID: 8, TID: 8, Comm: "gone", State: 1}},
+		blocker(27e8, 7, 0, "cat", observe.UserTask, observe.Asleep, "hold"),
+	)
+	r, err := report.FromLogs(written(t, []observe.Event{
+		facts(t, `{"kernel":{"release":"6.1.0","selector":"6.1","source":"debian"},"expected":"complete","accel":"tcg"}`),
+	}, timeline))
+	require.NoError(t, err)
+	require.Empty(t, r.Verdict)
+	require.NotEmpty(t, r.CutOff)
+	var names []string
+	for _, b := range r.Blockers {
+		names = append(names, b.Task)
+	}
+	require.Equal(t, []string{"cat", "swapper/0", "swapper/1"}, names)
+	require.Equal(t, "hold", r.Blockers[0].Function)
+	require.Contains(t, r.Blockers[0].Diagnosis, "sleeps uninterruptibly in hold()")
+}
+
 // TestObserverIsShown: what watching cost, and the warning when that is much. A
 // second in which the host ran others does not count.
 func TestObserverIsShown(t *testing.T) {

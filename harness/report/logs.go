@@ -215,7 +215,11 @@ func (h *history) unfollowed() {
 		if i >= 0 && (p.To == observe.Apply && h.applied[i].apply != nil || p.To == observe.Revert && h.applied[i].revert != nil) {
 			continue
 		}
-		h.put(p.Patch, p.To, h.wayOf(p, remembered(p), len(h.timeline)))
+		blockers := remembered(p)
+		if blockers == nil {
+			blockers = lastSeen(p)
+		}
+		h.put(p.Patch, p.To, h.wayOf(p, blockers, len(h.timeline)))
 	}
 }
 
