@@ -73,9 +73,10 @@ func addVMCoreInfo(f *os.File, address, size uint64) error {
 	if _, err := f.WriteAt(all, end); err != nil {
 		return err
 	}
-	var header [16]byte // p_offset is at 8, p_filesz at 32 of Elf64_Phdr
+	var header [24]byte // p_offset is at 8, p_filesz at 32, p_memsz at 40 of Elf64_Phdr
 	binary.LittleEndian.PutUint64(header[:8], uint64(end))
 	binary.LittleEndian.PutUint64(header[8:], uint64(len(all)))
+	binary.LittleEndian.PutUint64(header[16:], uint64(len(all)))
 	table, entry, err := programHeaders(f)
 	if err != nil {
 		return err
