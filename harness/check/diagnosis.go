@@ -70,7 +70,7 @@ func Diagnose(p *observe.Phase, blockers []observe.Blocker, setting Setting) (fo
 		return nil
 	}
 	looks, running := map[int]int{}, map[int]int{}
-	for _, e := range p.Blockers {
+	for _, e := range p.Examinations() {
 		looks[e.Blocker.TID]++
 		if e.Blocker.Reason == observe.Running {
 			running[e.Blocker.TID]++

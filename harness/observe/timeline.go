@@ -58,6 +58,17 @@ type Phase struct {
 	seen int64 // the look that saw the end
 }
 
+// Examinations are those of tasks in the way of where it goes: before a reversal
+// others were.
+func (p *Phase) Examinations() (t Timeline) {
+	for _, e := range p.Blockers {
+		if e.T >= p.ReversedAt {
+			t = append(t, e)
+		}
+	}
+	return t
+}
+
 // Done says whether it ended.
 func (p *Phase) Done() bool { return p.End != 0 }
 

@@ -48,7 +48,7 @@ func blockersOf(p *observe.Phase, blockers []observe.Blocker, diagnosis []check.
 		return nil
 	}
 	first := map[int]int64{}
-	for _, e := range p.Blockers {
+	for _, e := range p.Examinations() {
 		if _, known := first[e.Blocker.TID]; !known {
 			first[e.Blocker.TID] = e.T - p.Start
 		}
@@ -103,7 +103,7 @@ func (h *history) wayOf(p *observe.Phase, blockers []observe.Blocker, events int
 // memory had it, with what the last look in /proc had found of them.
 func remembered(p *observe.Phase) (all []observe.Blocker) {
 	last := map[int]*observe.Blocker{}
-	for _, e := range p.Blockers {
+	for _, e := range p.Examinations() {
 		b := *e.Blocker
 		if !slices.Contains(b.Witnesses, observe.ByMemory) {
 			last[b.TID] = e.Blocker
@@ -139,7 +139,7 @@ func lastSeen(p *observe.Phase) (all []observe.Blocker) {
 		comm string // idle tasks have one tid
 	}
 	at := map[one]int{}
-	for _, e := range p.Blockers {
+	for _, e := range p.Examinations() {
 		b := e.Blocker
 		if e.T < switched[b.TID] {
 			continue

@@ -131,6 +131,16 @@ func TestCutOffRunNamesWhoWasInTheWay(t *testing.T) {
 	require.Equal(t, []string{"cat", "swapper/0", "swapper/1"}, names)
 	require.Equal(t, "hold", r.Blockers[0].Function)
 	require.Contains(t, r.Blockers[0].Diagnosis, "sleeps uninterruptibly in hold()")
+
+	// Where it goes back to by then, they are already.
+	timeline = append(timeline, observe.Event{Clock: observe.Guest, T: 32e8, Kind: observe.KindTransition, Transition: &observe.Transition{Patch: "p", Edge: observe.EdgeReverse, To: observe.Revert}},
+		blocker(35e8, 9, 0, "other", observe.UserTask, observe.Asleep, "hold"))
+	r, err = report.FromLogs(written(t, []observe.Event{
+		facts(t, `{"kernel":{"release":"6.1.0","selector":"6.1","source":"debian"},"expected":"complete","accel":"tcg"}`),
+	}, timeline))
+	require.NoError(t, err)
+	require.Len(t, r.Blockers, 1)
+	require.Equal(t, "other", r.Blockers[0].Task)
 }
 
 // TestObserverIsShown: what watching cost, and the warning when that is much. A

@@ -28,6 +28,7 @@ type thread struct {
 	file *os.File
 	at   int64 // the last look
 	wait int64 // ns until then
+	told int64 // the end of the last span
 }
 
 // watchTaken notes what the host takes from the machine's virtual CPUs until
@@ -90,8 +91,16 @@ func (t *thread) look() {
 	if err != nil { // the machine has ended
 		return
 	}
-	if wait > t.wait {
-		t.Add(observe.Span{From: t.at, To: now, Wait: wait - t.wait})
+	t.book(now, wait)
+}
+
+// book takes in that until now the thread has waited so long in all. The
+// kernel adds a wait when it is over: one that is longer than it was since the
+// look before began before that look.
+func (t *thread) book(now, wait int64) {
+	if took := wait - t.wait; took > 0 {
+		t.Add(observe.Span{From: max(min(t.at, now-took), t.told), To: now, Wait: took})
+		t.told = now
 	}
 	t.at, t.wait = now, wait
 }
