@@ -16,6 +16,7 @@ type patch struct {
 	transitionFD        int
 	enabledFD           int
 	transition, enabled bool
+	stacked             bool   // it does not replace those below: 6.11 and later tell
 	to                  string // where the transition goes, while there is one
 	// settled: since its start `enabled` was seen to be what the transition
 	// leads to. The core sets it a moment after `transition`, so only then
@@ -110,6 +111,11 @@ func (s *patches) add(name string, t int64) {
 		unix.Close(p.transitionFD)
 		return
 	}
+	if fd, err := open(s.root+"/"+name+"/replace", unix.O_RDONLY); err == nil {
+		replace, err := readInt(fd, s.buf[:])
+		p.stacked = err == nil && replace == 0
+		unix.Close(fd)
+	}
 	if s.first {
 		// What was there before we came has a past that we did not see.
 		transition, err1 := readInt(p.transitionFD, s.buf[:])
@@ -190,6 +196,9 @@ func (s *patches) start(p *patch, t int64, unseen bool) {
 		p.to = observe.Revert
 	}
 	p.transition, p.settled = true, false
+	if p.to == observe.Revert && p.name == s.appliedBy {
+		s.appliedBy = "" // what goes now was not replaced by it
+	}
 	s.edge(p, t, observe.Transition{Edge: observe.EdgeStart, Unseen: unseen})
 }
 
@@ -201,7 +210,7 @@ func (s *patches) end(p *patch, t int64, vanished, unseen bool) {
 			p.to = observe.Apply
 		}
 	}
-	if p.to == observe.Apply {
+	if p.to == observe.Apply && !p.stacked {
 		s.applied, s.appliedBy = t, p.name
 	}
 	s.edge(p, t, observe.Transition{Edge: observe.EdgeEnd, Vanished: vanished, Unseen: unseen})
@@ -222,11 +231,11 @@ func (s *patches) gone(p *patch, t int64) {
 }
 
 func (s *patches) replaced(p *patch, t int64) bool {
-	if s.applied != 0 && s.appliedBy != p.name && t-s.applied < replaceGrace {
+	if s.appliedBy != "" && s.appliedBy != p.name && t-s.applied < replaceGrace {
 		return true
 	}
 	// Its replacer may end in this very look, later in the list.
-	return slices.ContainsFunc(s.known, func(o *patch) bool { return o != p && o.transition && o.to == observe.Apply })
+	return slices.ContainsFunc(s.known, func(o *patch) bool { return o != p && !o.stacked && o.transition && o.to == observe.Apply })
 }
 
 func (s *patches) edge(p *patch, t int64, tr observe.Transition) {

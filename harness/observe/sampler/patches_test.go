@@ -13,8 +13,8 @@ import (
 	"github.com/switchyard-project/switchyard/harness/observe"
 )
 
-// The steps are what sysfs shows at one look after the other, "name=TE" with
-// the values of transition and enabled; a name that is missing has no folder.
+// The steps are what sysfs shows at one look after the other, "name=TE" or "name=TER" with
+// the values of transition, enabled and, where the kernel tells, replace; a name that is missing has no folder.
 func TestEdges(t *testing.T) {
 	for name, tc := range map[string]struct {
 		looks []string
@@ -60,6 +60,18 @@ func TestEdges(t *testing.T) {
 			[]string{"p=01", "p=01 q=11", "p=01 q=01", "q=01"},
 			[]string{"1: q start apply", "2: q end apply", "3: p replaced  vanished"},
 		},
+		"reverted at once, as the one above it was": {
+			[]string{"p=01", "p=01 q=11", "p=01 q=01", "p=01 q=10", "p=01", ""},
+			[]string{"1: q start apply", "2: q end apply", "3: q start revert", "4: q end revert vanished", "5: p start revert unseen", "5: p end revert unseen vanished"},
+		},
+		"reverted under one that is known not to replace": {
+			[]string{"p=010", "p=010 q=110", "p=010 q=010", "q=010"},
+			[]string{"1: q start apply", "2: q end apply", "3: p start revert unseen", "3: p end revert unseen vanished"},
+		},
+		"replaced by one that is known to": {
+			[]string{"p=011", "p=011 q=111", "p=011 q=011", "q=011"},
+			[]string{"1: q start apply", "2: q end apply", "3: p replaced  vanished"},
+		},
 		"gone and back with the same name": {
 			[]string{"p=01", "", "p=11", "p=01"},
 			[]string{"1: p start revert unseen", "1: p end revert unseen vanished", "2: p start apply", "3: p end apply"},
@@ -100,7 +112,10 @@ func showPatches(t *testing.T, root, state string) {
 		there[name] = true
 		require.NoError(t, os.MkdirAll(filepath.Join(root, name), 0o755))
 		require.NoError(t, os.WriteFile(filepath.Join(root, name, "transition"), []byte(values[:1]+"\n"), 0o644))
-		require.NoError(t, os.WriteFile(filepath.Join(root, name, "enabled"), []byte(values[1:]+"\n"), 0o644))
+		require.NoError(t, os.WriteFile(filepath.Join(root, name, "enabled"), []byte(values[1:2]+"\n"), 0o644))
+		if len(values) > 2 {
+			require.NoError(t, os.WriteFile(filepath.Join(root, name, "replace"), []byte(values[2:]+"\n"), 0o644))
+		}
 	}
 	entries, err := os.ReadDir(root)
 	require.NoError(t, err)
