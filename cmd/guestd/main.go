@@ -57,7 +57,7 @@ func run() int {
 
 	a := newAgent()
 	a.try(mountAll())
-	a.try(loadModules(modulesList))
+	a.try(a.loadModules(modulesList))
 	a.try(a.priority.set(false))
 	if os.Getpid() == 1 {
 		go guarded(func() { _ = a.priority.ordinarily(a.children.reap) })

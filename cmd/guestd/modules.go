@@ -20,7 +20,7 @@ import (
 // path and parameters, in order.
 const modulesList = "/etc/switchyard/modules"
 
-func loadModules(list string) error {
+func (a *agent) loadModules(list string) error {
 	b, err := os.ReadFile(list)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -37,6 +37,7 @@ func loadModules(list string) error {
 		if err := loadModule(path, params); err != nil && !errors.Is(err, unix.EEXIST) {
 			problems = multierror.Append(problems, err)
 		}
+		a.calls.There(moduleName(path), path)
 	}
 	return problems.ErrorOrNil()
 }
@@ -65,10 +66,12 @@ func (a *agent) insertModule(name, path string, content []byte, params string) e
 		}
 		return loadModule(path, params)
 	})
-	if err == nil {
-		a.calls.Loaded(name)
+	if err != nil {
+		a.calls.Refused(name)
+		return err
 	}
-	return err
+	a.calls.Loaded(name)
+	return nil
 }
 
 // moduleName is what the kernel calls the module in a file.

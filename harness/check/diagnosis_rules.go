@@ -139,10 +139,10 @@ var blockerRules = []blockerRule{
 		}},
 	{"vhost", 6,
 		func(s suspect) bool {
-			return s.Reason == observe.Running && (strings.HasPrefix(s.Comm, "vhost-") || s.Kind == observe.KThread && len(s.Stack) > 0)
+			return s.Reason == observe.Running && (strings.HasPrefix(s.Comm, "vhost-") || s.Kind == observe.KThread && len(s.Stack) > 0 && !s.preempted())
 		},
 		func(g group) string {
-			return g.say("%s always %s work%s: it gives up the CPU by schedule() and never sleeps, so the core meets it running, round after round. "+
+			return g.say("%s always %s work%s: it gives up the CPU, by schedule() or cond_resched(), and never sleeps, so the core meets it running, round after round. "+
 				"Let it sleep for a moment by stopping what gives it work; %s", g.subject(), g.verb("has", "have"), g.often(), g.resched())
 		}},
 	{"kthread-runs", 5,

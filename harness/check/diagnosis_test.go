@@ -121,6 +121,10 @@ func TestBlockerRules(t *testing.T) {
 			nearMiss: with(running(observe.KThread), func(b *observe.Blocker) { b.Comm = "ghost-99" }), instead: "kthread-runs"},
 		{rule: "vhost", fires: with(running(observe.KThread), func(b *observe.Blocker) { b.Stack = stack("loop", "kthread") }), says: []string{"schedule()"},
 			nearMiss: with(running(observe.UserTask), func(b *observe.Blocker) { b.Stack = stack("loop", "do_syscall_64") }), instead: "user-runs"},
+		{rule: "vhost", fires: with(running(observe.KThread), func(b *observe.Blocker) { b.Stack = stack("loop", "kthread") }), says: []string{"never sleeps"},
+			nearMiss: with(running(observe.KThread), func(b *observe.Blocker) {
+				b.Stack = stack("irqentry_exit_cond_resched", "asm_sysvec_apic_timer_interrupt", "loop", "kthread")
+			}), instead: "kthread-runs"},
 		{rule: "kthread-runs", fires: running(observe.KThread), setting: Setting{Can: capable(kernels.CondReschedSwitching)}, says: []string{"runs on CPU 1", "to call cond_resched() is enough"},
 			nearMiss: running(observe.UserTask), instead: "user-runs"},
 		{rule: "kthread-runs", fires: running(observe.KThread), setting: Setting{Can: capable(kernels.ScheduleSwitching)}, says: []string{"set_freezable()"},

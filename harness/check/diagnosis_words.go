@@ -88,6 +88,15 @@ func (s suspect) unreliableOrElse() bool {
 	return s.Reason == observe.Unreliable || s.Reason == observe.Waiting
 }
 
+// preempted says whether the stack is that of a task from which an interrupt took
+// the CPU. (The scheduler's own functions are not in /proc/PID/stack.)
+func (s suspect) preempted() bool {
+	return slices.ContainsFunc(s.Stack, func(frame string) bool {
+		name := frameName(frame)
+		return strings.HasPrefix(name, "asm_sysvec_") || strings.HasPrefix(name, "irqentry_exit") || name == "asm_common_interrupt"
+	})
+}
+
 func frameName(frame string) string {
 	name, _, _ := strings.Cut(frame, "+")
 	return name

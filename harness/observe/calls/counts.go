@@ -18,6 +18,9 @@ type counts struct {
 	events uint64
 	cpu    int64
 	last   int // the busiest function when they were last told; -1: none
+	// traced says whether a function still is: one that was given up cannot be
+	// the busiest.
+	traced func(function int) bool
 }
 
 // epoch is the time between two marks of the livepatch core.
@@ -56,8 +59,8 @@ const (
 	mostInEvent = 200
 )
 
-func newCounts(from int64) *counts {
-	return &counts{last: -1, epochs: []epoch{{from: from}}, all: map[countKey]*counted{}, shown: map[shownKey]int{}}
+func newCounts(from int64, traced func(function int) bool) *counts {
+	return &counts{last: -1, traced: traced, epochs: []epoch{{from: from}}, all: map[countKey]*counted{}, shown: map[shownKey]int{}}
 }
 
 // cut begins an epoch at t.
@@ -106,6 +109,9 @@ func (c *counts) busiest() int {
 	}
 	best := -1
 	for f, n := range totals {
+		if !c.traced(f) {
+			continue
+		}
 		if best < 0 || n > totals[best] || n == totals[best] && f < best {
 			best = f
 		}

@@ -86,6 +86,21 @@ func (t *Tracer) start() {
 func (t *Tracer) drain(limit int64) {
 	began := threadTime()
 	t.tasks.rest()
+	n := t.read()
+	slices.SortStableFunc(t.held, func(a, b record) int { return cmp.Or(cmp.Compare(a.t, b.t), cmp.Compare(a.cpu, b.cpu)) })
+	done := 0
+	for ; done < len(t.held) && t.held[done].t <= limit; done++ {
+		t.take(t.held[done])
+	}
+	t.held = slices.Delete(t.held, 0, done)
+	spent := threadTime() - began
+	t.counts.cpu += spent
+	t.spent.cpu += spent
+	t.spent.records += int64(n)
+}
+
+// read takes the records out of the buffers, and gives how many they were.
+func (t *Tracer) read() uint64 {
 	var lost uint64
 	n := uint64(0)
 	missing, err := t.instance.drain(func(r record) {
@@ -100,17 +115,19 @@ func (t *Tracer) drain(limit int64) {
 		t.broken = err
 		t.lose(1)
 	}
-	slices.SortStableFunc(t.held, func(a, b record) int { return cmp.Or(cmp.Compare(a.t, b.t), cmp.Compare(a.cpu, b.cpu)) })
-	done := 0
-	for ; done < len(t.held) && t.held[done].t <= limit; done++ {
-		t.take(t.held[done])
-	}
-	t.held = slices.Delete(t.held, 0, done)
 	t.counts.events += n
-	spent := threadTime() - began
-	t.counts.cpu += spent
-	t.spent.cpu += spent
-	t.spent.records += int64(n)
+	return n
+}
+
+// over says whether a task has nothing to tell any more: it sleeps or is gone,
+// and after that was seen no record of it lies in the buffers, nor among those
+// that are held back.
+func (t *Tracer) over(key stackKey) bool {
+	if !t.tasks.asleep(key.id) {
+		return false
+	}
+	t.spent.records += int64(t.read())
+	return !slices.ContainsFunc(t.held, func(r record) bool { return r.kind == entered && keyOf(r) == key })
 }
 
 func (t *Tracer) take(r record) {
@@ -176,11 +193,12 @@ func (t *Tracer) flush() {
 	}
 	t.drain(limit)
 	// What is not decided yet comes with a later record, or with time.
-	for t.pairs.settle(now(), t.tasks.asleep); t.pairs.undecided(limit); t.pairs.settle(now(), t.tasks.asleep) {
+	for t.pairs.settle(now(), t.over); t.pairs.undecided(limit); t.pairs.settle(now(), t.over) {
 		rest := unix.NsecToTimespec(int64(drainEvery))
 		_ = unix.ClockNanosleep(unix.CLOCK_MONOTONIC, 0, &rest, nil)
 		t.drain(now() - holdBack)
 	}
+	t.findStrangers()
 	if all := t.instance.overrun() - t.overrun; all > t.lost {
 		t.lose(all - t.lost) // what no page says is missing before it
 	}
@@ -231,7 +249,7 @@ func (t *Tracer) economise(n int64) {
 		return
 	}
 	i := t.counts.last
-	if i < 0 || t.functions[i].unseen != "" {
+	if i < 0 {
 		return
 	}
 	f := &t.functions[i]

@@ -20,6 +20,9 @@ type function struct {
 
 type replacement struct{ patch, name string }
 
+// traced says whether a function's calls are being seen.
+func (t *Tracer) traced(i int) bool { return t.functions[i].unseen == "" }
+
 func (f *function) key() string { return f.Object + ":" + f.Name }
 
 // add takes a function of a patch in, and gives the words that select it if it
@@ -64,16 +67,30 @@ const mostSites = 256
 // functions that it has, while the module is being inserted and without letting
 // go of the CPU (match_records); 270 ms of a TCG guest's time on 6.1.
 func (t *Tracer) expected(name string) (words []string) {
-	patches := false
+	var replacements []string // that are to be seen
+	patches, all := false, true
 	for i := range t.functions {
 		f := &t.functions[i]
 		if f.Object == name && f.unseen == "" {
 			words = append(words, f.filter...)
 		}
-		patches = patches || slices.ContainsFunc(f.patches, func(r replacement) bool { return r.patch == name })
+		for _, r := range f.patches {
+			if r.patch != name {
+				continue
+			}
+			patches = true
+			if f.unseen == "" {
+				replacements = append(replacements, r.name+":mod:"+name)
+			} else {
+				all = false // it may have been given up for its many calls
+			}
+		}
 	}
-	if !patches {
+	switch {
+	case !patches:
 		return words
+	case !all:
+		return append(words, replacements...)
 	}
 	there, known := t.instance.sites()
 	m := t.symbols.file(name)
@@ -106,11 +123,24 @@ func (t *Tracer) verify(loaded ...string) error {
 	if err != nil {
 		return err
 	}
-	unseen := map[string]string{}
 	for i := range t.functions {
 		f := &t.functions[i]
 		if f.unseen == "" {
 			f.unseen = f.missing(traced, loaded)
+		}
+	}
+	t.findStrangers()
+	return nil
+}
+
+// findStrangers tells of the functions that lie in modules which somebody else
+// loaded, and of the others whose calls cannot be seen, each once.
+func (t *Tracer) findStrangers() {
+	unseen := map[string]string{}
+	for i := range t.functions {
+		f := &t.functions[i]
+		if f.unseen == "" && f.Object != vmlinux && t.symbols.stranger(f.Object) {
+			f.unseen = "its module was loaded by somebody else in the guest, so where it lies is not known"
 		}
 		if f.unseen != "" && !f.told {
 			f.told = true
@@ -120,7 +150,6 @@ func (t *Tracer) verify(loaded ...string) error {
 	if len(unseen) > 0 {
 		t.tellUnseen(unseen)
 	}
-	return nil
 }
 
 func (t *Tracer) tellUnseen(unseen map[string]string) {
@@ -149,6 +178,7 @@ func (f *function) missing(traced map[string]bool, loaded []string) string {
 // find learns where the functions lie whose modules are loaded by now.
 func (t *Tracer) find() {
 	t.unplaced = false
+	t.symbols.changed()
 	found := len(t.targets)
 	for i := range t.functions {
 		f := &t.functions[i]

@@ -23,7 +23,7 @@ func TestExpected(t *testing.T) {
 	tracer.functions = []function{
 		{TracedFunction: observe.TracedFunction{Object: "vmlinux", Name: "f"}, patches: []replacement{{"fix", "new_f"}}},
 		{TracedFunction: observe.TracedFunction{Object: "driver", Name: "g"}, filter: []string{"g:mod:driver"}, patches: []replacement{{"fix", "new_g"}}},
-		{TracedFunction: observe.TracedFunction{Object: "driver", Name: "h"}, filter: []string{"h:mod:driver"}, patches: []replacement{{"fix", "new_h"}}, unseen: "two of them"},
+		{TracedFunction: observe.TracedFunction{Object: "driver", Name: "h"}, filter: []string{"h:mod:driver"}, patches: []replacement{{"fix", "new_h"}}},
 	}
 	tracer.symbols.modules["fix"] = &module{name: "fix", sites: 3}
 	total := filepath.Join(tracefs, "dyn_ftrace_total_info")
@@ -33,11 +33,38 @@ func TestExpected(t *testing.T) {
 	require.Equal(t, []string{"*:mod:fix"}, tracer.expected("fix"))
 	require.NoError(t, os.WriteFile(total, []byte("48213 pages:281 groups: 60\n"), 0o644))
 	require.Equal(t, []string{"48214:mod:fix", "48215:mod:fix", "48216:mod:fix"}, tracer.expected("fix"))
+	tracer.functions[2].unseen = "two of them"
 	require.Equal(t, []string{"g:mod:driver"}, tracer.expected("driver"))
+	require.Equal(t, []string{"new_f:mod:fix", "new_g:mod:fix"}, tracer.expected("fix"), "one that was given up for its many calls does not come back")
+	tracer.functions[2].unseen = ""
 	require.Empty(t, tracer.expected("stranger"))
 
 	tracer.symbols.modules["fix"].sites = mostSites + 1
 	require.Equal(t, []string{"*:mod:fix"}, tracer.expected("fix"))
 	tracer.symbols.modules["fix"].sites = 0
 	require.Equal(t, []string{"*:mod:fix"}, tracer.expected("fix"), "its file does not say how many there are")
+}
+
+// TestStrangers: a function whose module somebody else loaded is told of, once.
+func TestStrangers(t *testing.T) {
+	sys := t.TempDir()
+	tracer := New(Options{Sys: sys})
+	var told []map[string]string
+	tracer.emit = func(e observe.Event) { told = append(told, e.Tracing.Unseen) }
+	tracer.functions = []function{
+		{TracedFunction: observe.TracedFunction{Object: "vmlinux", Name: "f"}},
+		{TracedFunction: observe.TracedFunction{Object: "boot", Name: "g"}},
+		{TracedFunction: observe.TracedFunction{Object: "theirs", Name: "h"}},
+	}
+	tracer.There("boot", "/lib/boot.ko")
+	tracer.findStrangers()
+	require.Empty(t, told)
+	for _, m := range []string{"boot", "theirs"} {
+		require.NoError(t, os.MkdirAll(filepath.Join(sys, "module", m, "sections"), 0o755))
+	}
+	tracer.findStrangers()
+	tracer.findStrangers()
+	require.Len(t, told, 1)
+	require.Contains(t, told[0]["theirs:h"], "loaded by somebody else")
+	require.Len(t, told[0], 1)
 }

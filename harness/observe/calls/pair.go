@@ -46,11 +46,17 @@ func keyOf(r record) stackKey {
 // and then, next on the same stack and from the same caller, in the
 // replacement. One that stays alone ran the old code. A replacement that is
 // entered without was called directly, by another function of the patch.
+//
+// Whoever hooks the patched function's return (a kretprobe, a fexit program)
+// has put a trampoline of its own where the caller's address was, by the time
+// that the replacement is entered.
 type pairing struct {
 	pending map[stackKey]pending
 	tasklet map[int]bool // CPUs on which a tasklet's softirq is served
 	context func(tid int) string
 	emit    func(call)
+	// hooked says whether an address is in such a trampoline.
+	hooked func(address uint64) bool
 }
 
 type pending struct {
@@ -59,8 +65,8 @@ type pending struct {
 	context  string
 }
 
-func newPairing(context func(tid int) string, emit func(call)) *pairing {
-	return &pairing{pending: map[stackKey]pending{}, tasklet: map[int]bool{}, context: context, emit: emit}
+func newPairing(context func(tid int) string, hooked func(address uint64) bool, emit func(call)) *pairing {
+	return &pairing{pending: map[stackKey]pending{}, tasklet: map[int]bool{}, context: context, hooked: hooked, emit: emit}
 }
 
 // take takes the next record, and what it is the entry of.
@@ -82,7 +88,7 @@ func (p *pairing) take(r record, t target) {
 	before, waits := p.pending[key]
 	if waits {
 		delete(p.pending, key)
-		if t.fresh && slices.Contains(t.functions, before.function) && before.parent == r.parent {
+		if t.fresh && slices.Contains(t.functions, before.function) && (before.parent == r.parent || p.hooked(r.parent)) {
 			before.emit(p, t.version)
 			return
 		}
@@ -130,11 +136,12 @@ func (p *pairing) forget(cpu int) {
 // settle calls old what has waited for long enough. Between the two entries of
 // one call lie some instructions, unless the task, or the whole of a virtual
 // CPU, is kept from running there: so what is given up on must have been
-// waiting for hopeless, or be a task that sleeps or is gone.
-func (p *pairing) settle(now int64, asleep func(tid int) bool) {
+// waiting for hopeless, or be of a stack that is known to be over: of a task
+// that sleeps or is gone, and of which no record has come since.
+func (p *pairing) settle(now int64, over func(stackKey) bool) {
 	var old []pending
 	for key, w := range p.pending {
-		if now-w.t > hopeless || asleep != nil && key.level == inTask && key.id > 0 && now-w.t > holdBack && asleep(key.id) {
+		if now-w.t > hopeless || over != nil && key.level == inTask && key.id > 0 && now-w.t > holdBack && over(key) {
 			old = append(old, w)
 			delete(p.pending, key)
 		}

@@ -58,12 +58,13 @@ func TestPairing(t *testing.T) {
 			{record{kind: softirqIn}, none}, {at(entry(7, 1), inSoftIRQ, 0), oldF}, {at(entry(7, 1), inSoftIRQ, 0), newF}, {record{kind: softirqOut}, none},
 			{at(entry(7, 1), inSoftIRQ, 0), oldF}, {at(entry(7, 1), inSoftIRQ, 0), newF},
 		}, []string{"0 p tasklet", "0 p softirq"}},
+		"its return is hooked":        {[]in{{entry(7, 1), oldF}, {entry(7, hook), newF}, {entry(7, 1), oldF}}, []string{"0 p system call", "0 old system call"}},
 		"records are missing between": {[]in{{entry(7, 1), oldF}, {record{kind: gap}, none}, {entry(7, 1), newF}}, []string{"0 p system call"}},
 		"missing on another CPU":      {[]in{{entry(7, 1), oldF}, {record{kind: gap, cpu: 1}, none}, {entry(7, 1), oldF}}, []string{"0 old system call", "0 old system call"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
-			p := newPairing(context, func(c call) { got = append(got, text(c)) })
+			p := newPairing(context, trampoline, func(c call) { got = append(got, text(c)) })
 			for i, in := range c.in {
 				in.record.t = int64(i + 1)
 				p.take(in.record, in.target)
@@ -74,6 +75,10 @@ func TestPairing(t *testing.T) {
 		})
 	}
 }
+
+const hook = 99
+
+func trampoline(address uint64) bool { return address == hook }
 
 func context(tid int) string {
 	return map[int]string{0: observe.InIdle, 2: observe.InKThread, 3: observe.InKWorker, 7: observe.InSystemCall, 8: observe.InSystemCall}[tid]
@@ -91,7 +96,7 @@ func text(c call) string {
 // are not decided.
 func TestSettle(t *testing.T) {
 	n := 0
-	p := newPairing(context, func(call) { n++ })
+	p := newPairing(context, trampoline, func(call) { n++ })
 	for _, tid := range []int{7, 8} {
 		r := entry(tid, 1)
 		r.t = 100
@@ -101,7 +106,7 @@ func TestSettle(t *testing.T) {
 	require.Zero(t, n)
 	require.True(t, p.undecided(100))
 	require.False(t, p.undecided(99))
-	p.settle(100+holdBack+1, func(tid int) bool { return tid == 8 })
+	p.settle(100+holdBack+1, func(key stackKey) bool { return key.id == 8 })
 	require.Equal(t, 1, n)
 	p.settle(100+hopeless, nil)
 	require.Equal(t, 1, n)
@@ -130,7 +135,7 @@ func TestPairingCounts(t *testing.T) {
 			tasks[pid] = one
 		}
 		got := map[string]int{}
-		p := newPairing(context, func(c call) { got[text(c)]++ })
+		p := newPairing(context, trampoline, func(c call) { got[text(c)]++ })
 		for now := int64(1); ; now++ {
 			var ready []int
 			for _, pid := range []int{2, 3, 7, 8} {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -21,7 +22,18 @@ type symbols struct {
 	// be found in it.
 	files   map[string]moduleFile
 	modules map[string]*module
+	// found remembers what lies at addresses outside of the image, until a
+	// module comes or goes.
+	found map[uint64]place
 }
+
+type place struct {
+	start uint64
+	name  string
+}
+
+// mostFound bounds symbols.found.
+const mostFound = 4096
 
 // moduleFile is a module's file, by its path or its content.
 type moduleFile struct {
@@ -68,7 +80,10 @@ func (s *symbols) file(name string) *module {
 
 // forget drops what is known of a module that was unloaded; its file may be
 // loaded again.
-func (s *symbols) forget(name string) { delete(s.modules, name) }
+func (s *symbols) forget(name string) {
+	delete(s.modules, name)
+	s.changed()
+}
 
 // address is where a function of object begins, 0 while it is not there.
 func (s *symbols) address(object, name string, sympos uint64) (uint64, error) {
@@ -106,12 +121,39 @@ func (s *symbols) addresses(module, name string) (all []uint64) {
 	return all
 }
 
+// changed forgets what depends on which modules there are.
+func (s *symbols) changed() { clear(s.found) }
+
 // find is where the function that holds address begins, and what it is called:
 // "name", or "name [module]".
 func (s *symbols) find(address uint64) (start uint64, name string) {
 	if i, ok := s.image.find(address); ok {
 		return s.image.addresses[i], string(s.image.bytes(i))
 	}
+	p, known := s.found[address]
+	if !known {
+		p.start, p.name = s.inModule(address)
+		if len(s.found) >= mostFound || s.found == nil {
+			s.found = map[uint64]place{}
+		}
+		s.found[address] = p
+	}
+	return p.start, p.name
+}
+
+// returnHooks are the functions of the image to which a hooked function
+// returns.
+var returnHooks = []string{"kretprobe_trampoline", "__kretprobe_trampoline", "arch_rethook_trampoline", "return_to_handler"}
+
+// hooked says whether code at address is what a hooked function returns to: one
+// of the kernel's trampolines, or one made at run time, of which nobody knows
+// a function.
+func (s *symbols) hooked(address uint64) bool {
+	start, name := s.find(address)
+	return start == 0 && name == "" || slices.Contains(returnHooks, name)
+}
+
+func (s *symbols) inModule(address uint64) (start uint64, name string) {
 	for _, known := range slices.Sorted(maps.Keys(s.files)) { // the same each time
 		m := s.module(known)
 		if m == nil {
@@ -135,8 +177,27 @@ func (s *symbols) someModule(address uint64) string {
 			best, name = base, of
 		}
 	}
-	if name == "" || address-best > 16<<20 {
+	if name == "" || address-best >= s.coreSize(name) {
 		return ""
 	}
 	return "[" + name + "]"
+}
+
+// coreSize is how many bytes a module takes, from its .text on at the most.
+func (s *symbols) coreSize(name string) (n uint64) {
+	b, err := os.ReadFile(filepath.Join(s.sys, "module", name, "coresize"))
+	if err == nil {
+		n, _ = strconv.ParseUint(strings.TrimSpace(string(b)), 10, 64)
+	}
+	return n
+}
+
+// stranger says whether a module is there that somebody else loaded, so that
+// where its functions lie is not known.
+func (s *symbols) stranger(name string) bool {
+	if _, known := s.files[name]; known {
+		return false
+	}
+	_, err := os.Stat(filepath.Join(s.sys, "module", name, "sections"))
+	return err == nil
 }

@@ -155,9 +155,18 @@ func TestModulePlaces(t *testing.T) {
 	require.Equal(t, "b [m]", name)
 	_, name = s.find(0xffffffff81000104)
 	require.Equal(t, "first", name)
+	require.NoError(t, os.WriteFile(sys+"/module/m/coresize", []byte("8192\n"), 0o600))
 	start, name := s.find(0xffffffffc0001800)
 	require.Zero(t, start)
 	require.Equal(t, "[m]", name, "of its text, whatever it is")
+	require.False(t, s.hooked(0xffffffffc0001800))
+	require.False(t, s.hooked(0xffffffff81000104))
+	require.True(t, s.hooked(0xffffffffc0101800), "nobody's code: a trampoline made at run time")
+	rethook, err := readImage(strings.NewReader("ffffffff81000000 T arch_rethook_trampoline\nffffffff81000100 T other\n"))
+	require.NoError(t, err)
+	s.image = rethook
+	require.True(t, s.hooked(0xffffffff81000000))
+	require.False(t, s.hooked(0xffffffff81000100))
 }
 
 // TestParseTask: what a task is follows from its flags, and its name may hold
@@ -197,7 +206,8 @@ func TestTooMuch(t *testing.T) {
 // TestCounts: calls are told by epoch, each event of one, and the busiest
 // function is known after.
 func TestCounts(t *testing.T) {
-	c := newCounts(0)
+	givenUp := -1
+	c := newCounts(0, func(function int) bool { return function != givenUp })
 	one := func(t int64, f int, version string) call {
 		return call{record: record{t: t}, function: f, version: version, context: observe.InKThread}
 	}
@@ -222,12 +232,18 @@ func TestCounts(t *testing.T) {
 	}
 	require.Equal(t, 1, c.last)
 	require.Empty(t, c.tell(101, nil))
+
+	givenUp = 1
+	c.add(one(102, 1, "p"), 1)
+	c.add(one(103, 1, "p"), 1)
+	c.add(one(104, 0, "p"), 1)
+	require.Equal(t, 0, c.busiest(), "one that was given up is not the busiest")
 }
 
 // TestManyCounts: however many callers there are, what is kept and told at once
 // is bounded, and no call is left out.
 func TestManyCounts(t *testing.T) {
-	c := newCounts(0)
+	c := newCounts(0, func(int) bool { return true })
 	const n = mostCounts + 1000
 	for i := range uint64(n) {
 		c.add(call{record: record{t: int64(i)}}, i+1)

@@ -123,6 +123,25 @@ func (t *Tracer) Loading(name, path string, content []byte) {
 	_ = t.o.Run(func() error { return t.instance.filter(t.expected(name)...) })
 }
 
+// There notes the file of a module that was loaded before anything was asked.
+func (t *Tracer) There(name, path string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.symbols.files[name] = moduleFile{path: path}
+}
+
+// Refused takes back what Loading had: the kernel keeps the words for a module
+// that has not come, and their numbers will be another's.
+func (t *Tracer) Refused(name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.symbols.forget(name)
+	if t.pairs == nil || len(t.expected(name)) == 0 {
+		return
+	}
+	_ = t.o.Run(func() error { return t.instance.filter("!*:mod:" + name) })
+}
+
 // Loaded looks which of a loaded module's functions are traced now.
 func (t *Tracer) Loaded(name string) {
 	t.mu.Lock()
@@ -187,8 +206,8 @@ func (t *Tracer) begin(in Request) error {
 	}
 	if t.pairs == nil {
 		t.overrun = t.instance.overrun() // in a fork of a guest that traced: not ours
-		t.counts, t.targets, t.entries = newCounts(now()), map[uint64]target{}, map[uint64]target{}
-		t.pairs = newPairing(func(tid int) string { return t.tasks.of(tid).context }, t.called)
+		t.counts, t.targets, t.entries = newCounts(now(), t.traced), map[uint64]target{}, map[uint64]target{}
+		t.pairs = newPairing(func(tid int) string { return t.tasks.of(tid).context }, t.symbols.hooked, t.called)
 		for _, m := range []string{markStart, markReverse, markComplete} {
 			if address, err := t.symbols.address(vmlinux, m, 0); err == nil && address != 0 {
 				t.targets[address] = target{mark: m}
