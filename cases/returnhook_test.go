@@ -22,31 +22,7 @@ const tracing = "/sys/kernel/tracing/"
 // there lets the task switch in the middle of it. One that finds the address
 // again sees hold_read(); any other must say that it cannot tell.
 func TestReturnHooks(t *testing.T) {
-	for _, h := range []struct {
-		name  string
-		needs kernels.Capability
-		sees  kernels.Capability // the unwinder finds the address; "" for always
-		on    func(t *testing.T, vm *harness.VM)
-		off   func(t *testing.T, vm *harness.VM)
-	}{
-		{"kretprobe", kernels.Kprobes, kernels.KretprobeUnwinding,
-			func(t *testing.T, vm *harness.VM) {
-				vm.WriteFile(t, tracing+"kprobe_events", "r:switchyard/parked switchyard_hold:hold_park")
-				vm.WriteFile(t, tracing+"events/switchyard/parked/enable", "1")
-			},
-			func(t *testing.T, vm *harness.VM) {
-				vm.WriteFile(t, tracing+"events/switchyard/parked/enable", "0")
-				vm.WriteFile(t, tracing+"kprobe_events", "\n") // opened anew, it forgets all
-			}},
-		{"function graph", kernels.FunctionGraph, "",
-			func(t *testing.T, vm *harness.VM) {
-				vm.WriteFile(t, tracing+"set_ftrace_filter", "hold_park")
-				vm.WriteFile(t, tracing+"current_tracer", "function_graph")
-			},
-			func(t *testing.T, vm *harness.VM) {
-				vm.WriteFile(t, tracing+"current_tracer", "nop")
-			}},
-	} {
+	for _, h := range returnHooks("hold_park", "switchyard_hold:hold_park") {
 		t.Run(h.name, func(t *testing.T) {
 			harness.EachKernel(t, func(t *testing.T, k *kernels.Kit) {
 				if !k.Can(h.needs) {
@@ -81,6 +57,68 @@ func TestReturnHooks(t *testing.T) {
 				h.off(t, vm)
 				other = other.Follow(t, patience).Expect(t, check.Complete)
 				other.Revert(t).Expect(t, check.Complete)
+			})
+		})
+	}
+}
+
+// returnHook is a tracer that replaces the return address of a function.
+type returnHook struct {
+	name  string
+	needs kernels.Capability
+	sees  kernels.Capability // the unwinder finds the address; "" for always
+	on    func(t *testing.T, vm *harness.VM)
+	off   func(t *testing.T, vm *harness.VM)
+}
+
+// returnHooks are those that fasten themselves to a function, given as ftrace
+// and as kprobes name it.
+func returnHooks(function, probed string) []returnHook {
+	return []returnHook{
+		{"kretprobe", kernels.Kprobes, kernels.KretprobeUnwinding,
+			func(t *testing.T, vm *harness.VM) {
+				vm.WriteFile(t, tracing+"kprobe_events", "r:switchyard/hooked "+probed)
+				vm.WriteFile(t, tracing+"events/switchyard/hooked/enable", "1")
+			},
+			func(t *testing.T, vm *harness.VM) {
+				vm.WriteFile(t, tracing+"events/switchyard/hooked/enable", "0")
+				vm.WriteFile(t, tracing+"kprobe_events", "\n") // opened anew, it forgets all
+			}},
+		{"function graph", kernels.FunctionGraph, "",
+			func(t *testing.T, vm *harness.VM) {
+				vm.WriteFile(t, tracing+"set_ftrace_filter", function)
+				vm.WriteFile(t, tracing+"current_tracer", "function_graph")
+			},
+			func(t *testing.T, vm *harness.VM) {
+				vm.WriteFile(t, tracing+"current_tracer", "nop")
+			}},
+	}
+}
+
+// TestCallsUnderReturnHooks: with such a tracer on the patched function itself
+// its calls are still told apart, each of them.
+func TestCallsUnderReturnHooks(t *testing.T) {
+	for _, h := range returnHooks("cmdline_proc_show", "cmdline_proc_show") {
+		t.Run(h.name, func(t *testing.T) {
+			harness.EachKernel(t, func(t *testing.T, k *kernels.Kit) {
+				if !k.Can(h.needs) {
+					t.Skipf("%s has no %s", k.Release, h.needs)
+				}
+				vm := harness.Boot(t, k, harness.Calls())
+				h.on(t, vm)
+				p := vm.Apply(t, "testdata/cmdline").Expect(t, check.Complete)
+				for range 7 {
+					require.Contains(t, vm.ReadFile(t, cmdline), "has been live patched")
+				}
+				p.Revert(t).Expect(t, check.Complete)
+				for range 3 {
+					vm.ReadFile(t, cmdline)
+				}
+				seen := vm.Calls(t)
+				require.Equal(t, uint64(7), seen.New)
+				require.Equal(t, uint64(3), seen.Old)
+				require.Empty(t, vm.WrongCalls(t))
+				h.off(t, vm)
 			})
 		})
 	}
