@@ -67,6 +67,8 @@ func (x *execution) saveBundle(file string) error {
 		},
 		StallAfterNS: int64(cmp.Or(x.StallAfter, DefaultStallAfter)),
 		Futures:      x.Futures,
+		Calls:        &x.Calls,
+		Interruption: &x.Interruption,
 		Expected:     string(x.Expected),
 		Answer:       bundle.AnswerOf(r),
 		Command:      x.Repro,

@@ -56,6 +56,7 @@ func (y *Yard) Rehearsal(ctx context.Context, r Repro) (*Rehearsal, error) {
 		Guest:      GuestConfig{CPUs: m.Machine.VCPUs, MemMiB: m.Machine.MemMiB, Append: m.Machine.Append, Cold: m.Machine.Start == StartCold && m.Deterministic == nil},
 		StallAfter: time.Duration(m.StallAfterNS), Expected: check.Verdict(m.Expected), Repro: Printable(m.Command),
 	}
+	out.watch(m)
 	if m.Kernel.Full && r.Kernel == "" {
 		out.Identity = &m.Kernel
 	}
@@ -76,6 +77,22 @@ func (y *Yard) Rehearsal(ctx context.Context, r Repro) (*Rehearsal, error) {
 		return nil, kernelGone(m, err)
 	}
 	return out, out.compareKernel(m, kit, r.Kernel != "")
+}
+
+// watch has as much seen of the run as was. An older bundle does not say what
+// that was: its run had most likely both, which are on unless a user says
+// otherwise, and a verdict that rested on neither comes again with both.
+func (out *Rehearsal) watch(m *bundle.Manifest) {
+	out.Calls, out.Interruption = true, true
+	if m.Calls == nil || m.Interruption == nil {
+		out.Notes = append(out.Notes, "the bundle is of a version that did not note whether calls were seen and interruption measured: both are, as `switchyard run` does unless told otherwise")
+	}
+	if m.Calls != nil {
+		out.Calls = *m.Calls
+	}
+	if m.Interruption != nil {
+		out.Interruption = *m.Interruption
+	}
 }
 
 // compareKernel makes sure that kit is the very kernel of the bundle.
