@@ -39,6 +39,8 @@ func TestLateCallsAreIneffective(t *testing.T) {
 			text, err := os.ReadFile(filepath.Join(once.Run.Artifacts.Dir, observe.TimelineFile))
 			require.NoError(t, err)
 			require.True(t, once.ToTheByte, firstDifference(one, string(text)))
+			requireListed(t, once.Run.Artifacts.Dir)
+			requireListed(t, r.Artifacts.Dir)
 			require.Equal(t, r.Reason, once.Run.Reason, "the same seed, another reason")
 			require.NotNil(t, r.Calls)
 			f := r.Calls.Functions[0]
