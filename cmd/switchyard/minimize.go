@@ -13,8 +13,6 @@ import (
 	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 
-	"al.essio.dev/pkg/shellescape"
-
 	"github.com/switchyard-project/switchyard/harness/report/bundle"
 	"github.com/switchyard-project/switchyard/harness/run"
 )
@@ -139,7 +137,7 @@ func (f *minimizeFlags) save(ctx context.Context, cmd *cobra.Command, y *run.Yar
 		if err != nil {
 			return fmt.Errorf("write %s: %w", f.out, err)
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "the smaller bundle: switchyard repro %s\n", shellescape.Quote(f.out))
+		fmt.Fprintf(cmd.OutOrStdout(), "the smaller bundle: %s\n", least.Again(f.out))
 		return nil
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "what is left did not come to the same once more: it is a race; try -repeat %d\n", 2*f.repeat+1)
