@@ -47,7 +47,7 @@ not made smaller.`,
 	}
 	cmd.Flags().StringVarP(&f.out, "output", "o", "", "the smaller bundle (default: beside the other, as NAME.min"+bundle.Suffix+")")
 	cmd.Flags().IntVar(&f.repeat, "repeat", 1, "how often a thing is tried before it counts as not coming to the verdict: for a race")
-	cmd.Flags().StringVar(&f.kernel, "kernel", "", "another kernel than the one the bundle was made on")
+	cmd.Flags().StringVar(&f.kernel, "kernel", "", "where the bundle's kernel is, if it cannot be found by itself: another build of the same release")
 	cmd.Flags().StringVar(&f.accel, "accel", "", "auto, kvm or tcg (default: as in the bundle, if that is to be had)")
 	cmd.Flags().IntVar(&f.vms, "vms", 0, "machines at once over all processes, as of switchyard run")
 	cmd.Flags().StringVar(&f.qemu, "qemu", "", "QEMU to use: host, tool or a path")
@@ -86,6 +86,10 @@ func (f *minimizeFlags) run(cmd *cobra.Command, path string) error {
 	}
 	defer done()
 	re, err := y.Rehearsal(cmd.Context(), run.Repro{Bundle: o, Kernel: f.kernel})
+	var other *run.ReleaseError
+	if errors.As(err, &other) {
+		return usageError{fmt.Errorf("%w, and minimize builds none: have `switchyard run` leave a bundle of their sources on that kernel (-kernel %s -bundle always), and minimize that", err, shellescape.Quote(f.kernel))}
+	}
 	if err != nil {
 		return err
 	}
@@ -139,7 +143,7 @@ func (f *minimizeFlags) save(ctx context.Context, cmd *cobra.Command, y *run.Yar
 		if err != nil {
 			return fmt.Errorf("write %s: %w", f.out, err)
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "the smaller bundle: switchyard repro %s\n", shellescape.Quote(f.out))
+		fmt.Fprintf(cmd.OutOrStdout(), "the smaller bundle: %s\n", least.Again(f.out))
 		return nil
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "what is left did not come to the same once more: it is a race; try -repeat %d\n", 2*f.repeat+1)

@@ -117,11 +117,8 @@ func (f *onStallFlag) into(p *run.Plan, y *run.Yard, scr *screen) {
 	}
 }
 
-// dumpFile is the dump in a run's folder.
-const dumpFile = "memory.elf"
-
 func dumpStalled(ctx context.Context, s run.Stalled, scr *screen) error {
-	path := filepath.Join(s.Dir, dumpFile)
+	path := filepath.Join(s.Dir, run.DumpFile)
 	warning, err := s.Dump(ctx, path)
 	if err != nil {
 		return err

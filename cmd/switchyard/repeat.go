@@ -177,6 +177,10 @@ func (f *runFlags) begin(ctx context.Context, b batch) (*repeats, error) {
 	}
 	for _, p := range b.plans {
 		s := &series{planned: p, folders: f.folders(filepath.Base(p.Dir))}
+		// Of runs that are repeated each has a folder below that one.
+		if err := run.Clear(filepath.Join(b.dir, filepath.Base(p.Dir))); err != nil {
+			return nil, err
+		}
 		s.ctx, s.stop = context.WithCancelCause(ctx)
 		r.Runs = append(r.Runs, s.folders...)
 		r.all = append(r.all, s)

@@ -4,9 +4,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 
+	"al.essio.dev/pkg/shellescape"
 	"github.com/spf13/cobra"
 
 	"github.com/switchyard-project/switchyard/harness/report/bundle"
@@ -77,6 +79,14 @@ func (f *reproFlags) bundle(cmd *cobra.Command, path, debugger string) error {
 	}
 	defer done()
 	re, err := y.Rehearsal(ctx, run.Repro{Bundle: o, Kernel: f.kernel, Rebuild: f.rebuild})
+	var other *run.ReleaseError
+	switch {
+	case !errors.As(err, &other):
+	case other.Rebuild:
+		return usageError{fmt.Errorf("%w: -rebuild builds them for that kernel, of their sources in the bundle", err)}
+	default:
+		return usageError{fmt.Errorf("%w, and not all of their sources are in it: `switchyard run` them with -kernel %s", err, shellescape.Quote(f.kernel))}
+	}
 	if err != nil {
 		return err
 	}

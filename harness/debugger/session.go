@@ -23,6 +23,9 @@ const (
 	commandsFile = "switchyard.py"
 )
 
+// Files are their names.
+var Files = []string{AttachFile, scriptFile, commandsFile}
+
 // Session is what gdb is told before a person takes over.
 type Session struct {
 	Symbols string // see Symbols

@@ -3,7 +3,6 @@
 package patch
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -160,7 +159,7 @@ func (b *Builder) compile(ctx context.Context, s *Source, kit *kernels.Kit, out 
 			return err
 		}
 	}
-	var log bytes.Buffer
+	var log buildLog
 	job := toolroot.Job{
 		Argv: []string{"make", "-C", kit.HeadersDir, "M=" + inside, "CC=gcc-14", "HOSTCC=gcc-14",
 			// Reproducible to the byte: no absolute path of the build.
@@ -194,7 +193,7 @@ func (b *Builder) compile(ctx context.Context, s *Source, kit *kernels.Kit, out 
 	if len(made) != 1 {
 		return &InputError{s.Path, fmt.Sprintf("its %s makes %d modules; one folder makes one module", s.ownKbuild(), len(made)), nil}
 	}
-	return store.CopyFile(made[0], filepath.Join(out, filepath.Base(made[0])))
+	return takeMade(s.Path, made[0], filepath.Join(out, filepath.Base(made[0])))
 }
 
 // prebuilt takes a .ko as it is. Whether the kernel will have it is for the

@@ -42,11 +42,28 @@ func (x *execution) bundle() {
 	file := filepath.Join(x.Dir, bundle.FileName)
 	// What the report says of the bundle is in the logs before they are in the
 	// bundle.
-	x.facts(map[string]any{"artifacts": with, "repro": "switchyard repro " + shellescape.Quote(file), "command": x.Repro})
+	x.facts(map[string]any{"artifacts": with, "repro": x.Again(file), "command": x.Repro})
 	if err := x.saveBundle(file); err != nil {
 		x.facts(map[string]any{"artifacts": without, "repro": x.Repro, "command": ""})
 		x.find(observe.FoundWarning, "no bundle could be written: %v", store.DiskFull(err, x.Dir))
 	}
+}
+
+// Again is the command line that does p's run again from its bundle, the file
+// at path. It names a kernel at hand that the bundle holds no copy of: a path
+// that a bundle names is looked for on nobody's machine.
+func (p *Plan) Again(path string) string {
+	words := []string{"switchyard", "repro", path}
+	if at := p.Kernel.Path; at != "" && p.Bundle != bundle.Full {
+		// "~" is for who opens it.
+		if at != kernels.HostKernel && !strings.HasPrefix(at, "~") {
+			if whole, err := filepath.Abs(at); err == nil {
+				at = whole
+			}
+		}
+		words = append(words, "-kernel", at)
+	}
+	return shellescape.QuoteCommand(words)
 }
 
 // saveBundle writes the bundle at file.
@@ -67,6 +84,8 @@ func (x *execution) saveBundle(file string) error {
 		},
 		StallAfterNS: int64(cmp.Or(x.StallAfter, DefaultStallAfter)),
 		Futures:      x.Futures,
+		Calls:        &x.Calls,
+		Interruption: &x.Interruption,
 		Expected:     string(x.Expected),
 		Answer:       bundle.AnswerOf(r),
 		Command:      x.Repro,

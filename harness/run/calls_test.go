@@ -3,6 +3,7 @@
 package run
 
 import (
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -11,13 +12,16 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/switchyard-project/switchyard/harness/load"
+	"github.com/switchyard-project/switchyard/harness/observe"
 	"github.com/switchyard-project/switchyard/harness/patch"
+	"github.com/switchyard-project/switchyard/harness/report"
+	"github.com/switchyard-project/switchyard/harness/report/bundle"
 )
 
 // TestLateCallsAreIneffective: a patch that goes out of use behind the core's
 // back, while sysfs says that it is applied and no probe looks, is found by the
 // calls that run what is below it. By virtual time, so that it is found again
-// to the byte.
+// to the byte; from its bundle too.
 func TestLateCallsAreIneffective(t *testing.T) {
 	for _, version := range versions {
 		t.Run(version, func(t *testing.T) {
@@ -25,12 +29,19 @@ func TestLateCallsAreIneffective(t *testing.T) {
 			p := testPlan(t, y, version, "stack_one", "")
 			src, err := patch.Open(filepath.Join("../../cases/testdata", "undone"))
 			require.NoError(t, err)
-			p.Patches = append(p.Patches, src)
+			p.Patches, p.Bundle = append(p.Patches, src), bundle.Always
 			r, one := deterministic(t, y, p, 1)
 			require.Equal(t, "ineffective", r.Verdict, r.Reason)
 			require.Contains(t, r.Reason, "calls of cmdline_proc_show() ran code whose time was over: that of stack_one, ")
 			require.Contains(t, r.Reason, "after the apply of undone was complete")
-			require.Equal(t, r.Reason, again(t, y, p, one), "the same seed, another reason")
+			once := rehearsed(t, y, r)
+			require.True(t, once.Same, "%s: %s", once.Answer, once.Run.Reason)
+			text, err := os.ReadFile(filepath.Join(once.Run.Artifacts.Dir, observe.TimelineFile))
+			require.NoError(t, err)
+			require.True(t, once.ToTheByte, firstDifference(one, string(text)))
+			requireListed(t, once.Run.Artifacts.Dir)
+			requireListed(t, r.Artifacts.Dir)
+			require.Equal(t, r.Reason, once.Run.Reason, "the same seed, another reason")
 			require.NotNil(t, r.Calls)
 			f := r.Calls.Functions[0]
 			require.NotZero(t, f.Old, "before the first patch")
@@ -44,11 +55,32 @@ func TestLateCallsAreIneffective(t *testing.T) {
 	}
 }
 
-func again(t *testing.T, y *Yard, p Plan, timeline string) string {
+// rehearsed does a run once more, from its bundle.
+func rehearsed(t *testing.T, y *Yard, r report.Run) Once {
 	t.Helper()
-	r, two := deterministic(t, y, p, 1)
-	require.Equal(t, timeline, two)
-	return r.Reason
+	require.Equal(t, bundle.FileName, r.Artifacts.Bundle, "%v", r.Warnings)
+	o, err := bundle.Open(filepath.Join(r.Artifacts.Dir, r.Artifacts.Bundle), t.TempDir(), bundle.DefaultLimits)
+	require.NoError(t, err)
+	re, err := y.Rehearsal(t.Context(), Repro{Bundle: o})
+	require.NoError(t, err)
+	require.Empty(t, re.Notes)
+	once, err := y.Again(t.Context(), re, t.TempDir())
+	require.NoError(t, err)
+
+	// An older bundle says nothing of what was seen.
+	calls, interruption := o.Calls, o.Interruption
+	o.Calls, o.Interruption = nil, nil
+	old, err := y.Rehearsal(t.Context(), Repro{Bundle: o})
+	require.NoError(t, err)
+	require.True(t, old.Calls && old.Interruption)
+	require.Len(t, old.Notes, 1)
+	no := false
+	o.Calls, o.Interruption = &no, &no
+	none, err := y.Rehearsal(t.Context(), Repro{Bundle: o})
+	require.NoError(t, err)
+	require.False(t, none.Calls || none.Interruption)
+	o.Calls, o.Interruption = calls, interruption
+	return once
 }
 
 // TestUnexercised: a run that nobody calls the new code in says so, by name.

@@ -93,7 +93,7 @@ func (y *Yard) gdb(ctx context.Context) (argv, env []string, err error) {
 const longestSocket = 107
 
 func socketIn(dir string) (string, error) {
-	path := filepath.Join(dir, "gdb.sock")
+	path := filepath.Join(dir, gdbSocket)
 	if len(path) > longestSocket {
 		return "", &kernels.Lacking{
 			What: "a short path for gdb's socket", Remedy: "name an address: -gdb=tcp:localhost:1234, or -gdb=unix:/tmp/gdb.sock",

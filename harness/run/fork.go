@@ -195,7 +195,7 @@ func blameless(err error) bool {
 // keepAside moves what a failed fork left in dir out of the way of the next
 // start.
 func keepAside(dir string) {
-	aside, err := os.MkdirTemp(dir, "failed-fork-")
+	aside, err := os.MkdirTemp(dir, failedForks)
 	if err != nil {
 		return
 	}

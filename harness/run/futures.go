@@ -88,7 +88,7 @@ func (x *execution) tryFuture(ctx context.Context, name string) report.Future {
 		return out
 	}
 	g, err := x.yard.Fork(ctx, x.stall.snapshot, GuestConfig{
-		Dir: filepath.Join(x.Dir, "futures", name), Silence: x.Guest.Silence, Deadline: x.Guest.Deadline,
+		Dir: filepath.Join(x.Dir, futuresDir, name), Silence: x.Guest.Silence, Deadline: x.Guest.Deadline,
 	})
 	if err != nil {
 		out.Reason = fmt.Sprintf("not tried: %v", err)

@@ -24,7 +24,7 @@ func (x *execution) open() error {
 	if err := os.MkdirAll(x.Dir, 0o755); err != nil {
 		return err
 	}
-	if err := os.Remove(filepath.Join(x.Dir, observe.TimelineFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := Clear(x.Dir); err != nil {
 		return err
 	}
 	log, err := observe.Create(filepath.Join(x.Dir, observe.RunFile), 0)

@@ -64,7 +64,8 @@ type minimizing struct {
 // functions of the patches, one after the other and again until nothing more
 // can go, while the run comes to the bundle's answer. Functions are taken out
 // of the module's tables (see patch.Module.Cut): nothing is compiled. Errors: a
-// *StrayError if not even the whole comes to it.
+// *StrayError if not even the whole comes to it, a *patch.InputError if the whole
+// is nothing that could be run.
 func (y *Yard) Minimize(ctx context.Context, m Minimize) (*Minimal, error) {
 	s := &minimizing{Minimize: m, yard: y, modules: map[*patch.Source]*patch.Module{}, known: map[string]bool{}}
 	if err := s.begin(ctx); err != nil {
@@ -257,9 +258,9 @@ func (s *minimizing) try(ctx context.Context, l least) (bool, error) {
 		once, err := s.yard.Again(ctx, &re, filepath.Join(s.Dir, "run"))
 		var input *patch.InputError
 		switch {
-		case errors.As(err, &input): // it is no longer a patch, or not of this kernel
+		case errors.As(err, &input) && len(s.known) > 0: // without something it is no patch any more
 			s.tell("run %d, %s: %v", s.runs, l, err)
-		case err != nil && (context.Cause(ctx) != nil || kernels.IsLacking(err) || !once.Run.Booted()):
+		case err != nil && (input != nil || context.Cause(ctx) != nil || kernels.IsLacking(err) || !once.Run.Booted()):
 			return false, err
 		default:
 			s.tell("run %d, %s: %s", s.runs, l, once.Answer)

@@ -33,6 +33,7 @@ func TestRecording(t *testing.T) {
 			require.Equal(t, "complete", r.Verdict, r.Reason)
 			require.Equal(t, StartCold, r.Machine.Start)
 			require.Equal(t, RecordingFile, r.Artifacts.Recording)
+			requireListed(t, p.Dir)
 
 			whole := replay(t, y, Replay{Dir: p.Dir})
 			require.True(t, whole.Ended)

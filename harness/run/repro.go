@@ -39,8 +39,8 @@ type Rehearsal struct {
 
 // Rehearsal makes a plan of a bundle: the bundle's modules, machine, loads and
 // seed, on the kernel that it was made on. Errors: *bundle.Error for a bundle
-// that no run can be made of, *kernels.Lacking where its kernel is not to be
-// had here.
+// that no run can be made of, *ReleaseError for modules that are not of
+// r.Kernel, *kernels.Lacking where its kernel is not to be had here.
 func (y *Yard) Rehearsal(ctx context.Context, r Repro) (*Rehearsal, error) {
 	m := &r.Bundle.Manifest
 	if m.Case != nil {
@@ -48,6 +48,9 @@ func (y *Yard) Rehearsal(ctx context.Context, r Repro) (*Rehearsal, error) {
 	}
 	out := &Rehearsal{want: m.Answer}
 	c, err := y.kernelOf(ctx, r)
+	if err == nil {
+		err = r.fits(c)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -56,6 +59,7 @@ func (y *Yard) Rehearsal(ctx context.Context, r Repro) (*Rehearsal, error) {
 		Guest:      GuestConfig{CPUs: m.Machine.VCPUs, MemMiB: m.Machine.MemMiB, Append: m.Machine.Append, Cold: m.Machine.Start == StartCold && m.Deterministic == nil},
 		StallAfter: time.Duration(m.StallAfterNS), Expected: check.Verdict(m.Expected), Repro: Printable(m.Command),
 	}
+	out.watch(m)
 	if m.Kernel.Full && r.Kernel == "" {
 		out.Identity = &m.Kernel
 	}
@@ -76,6 +80,62 @@ func (y *Yard) Rehearsal(ctx context.Context, r Repro) (*Rehearsal, error) {
 		return nil, kernelGone(m, err)
 	}
 	return out, out.compareKernel(m, kit, r.Kernel != "")
+}
+
+// ReleaseError says that a bundle's modules, taken as they are, are of another
+// kernel than the one that was asked for.
+type ReleaseError struct {
+	Selector, Release string // what was asked for
+	Built             string // the release that the modules were built for
+	// Rebuild: all of them can be built of the sources in the bundle.
+	Rebuild bool
+}
+
+func (e *ReleaseError) Error() string {
+	of := e.Selector
+	if of != e.Release {
+		of += " is " + e.Release + ", and"
+	} else {
+		of += ":"
+	}
+	return fmt.Sprintf("-kernel %s the modules in the bundle are built for %s", of, e.Built)
+}
+
+// fits holds the modules, which are taken as they are, to another kernel c,
+// before that is fetched.
+func (r Repro) fits(c kernels.Candidate) error {
+	m := &r.Bundle.Manifest
+	if r.Kernel == "" || r.Rebuild || c.Release == "" || c.Release == m.Kernel.Release {
+		return nil
+	}
+	built, sources := false, true
+	for _, mod := range slices.Concat(m.With, m.Patches) {
+		if mod.Own {
+			continue
+		}
+		built = built || mod.File != ""
+		sources = sources && len(mod.Cut) == 0 && (mod.Source == nil || mod.Source.Kind != string(patch.Prebuilt))
+	}
+	if !built {
+		return nil
+	}
+	return &ReleaseError{Selector: r.Kernel, Release: c.Release, Built: m.Kernel.Release, Rebuild: sources}
+}
+
+// watch has as much seen of the run as was. An older bundle does not say what
+// that was: its run had most likely both, which are on unless a user says
+// otherwise, and a verdict that rested on neither comes again with both.
+func (out *Rehearsal) watch(m *bundle.Manifest) {
+	out.Calls, out.Interruption = true, true
+	if m.Calls == nil || m.Interruption == nil {
+		out.Notes = append(out.Notes, "the bundle is of a version that did not note whether calls were seen and interruption measured: both are, as `switchyard run` does unless told otherwise")
+	}
+	if m.Calls != nil {
+		out.Calls = *m.Calls
+	}
+	if m.Interruption != nil {
+		out.Interruption = *m.Interruption
+	}
 }
 
 // compareKernel makes sure that kit is the very kernel of the bundle.

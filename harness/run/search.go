@@ -32,6 +32,9 @@ func (y *Yard) Search(ctx context.Context, p Plan, seeds Seeds) (report.Search, 
 	s := &search{Seeds: seeds, folder: filepath.Base(p.Dir), examples: map[string]report.Run{}}
 	first := newRehearsal(y, p)
 	s.kernel, s.expected = p.Kernel.Release, string(first.Expected)
+	if err := Clear(p.Dir); err != nil { // a run that was no search
+		return report.Search{}, nil, err
+	}
 	if err := first.prepare(ctx); err != nil {
 		none, _ := s.report()
 		return none, nil, err

@@ -53,7 +53,7 @@ func (e *Evidence) line(format string, args ...any) string {
 		text += "; " + e.Hint
 	}
 	if n := len(e.Console) + e.Omitted; n > 0 {
-		text += fmt.Sprintf(" (%d lines omitted, see %s)", n, filepath.Join(e.Dir, "serial.log"))
+		text += fmt.Sprintf(" (%d lines omitted, see %s)", n, filepath.Join(e.Dir, serialFile))
 	}
 	return text
 }

@@ -33,6 +33,9 @@ type evidenceFile struct {
 	closed  bool
 }
 
+// tailSuffix is behind the names of the tails while they are written.
+const tailSuffix = ".tail"
+
 func createEvidence(path string, head, tail int64) (*evidenceFile, error) {
 	f, err := os.Create(path)
 	if err != nil {
@@ -40,7 +43,7 @@ func createEvidence(path string, head, tail int64) (*evidenceFile, error) {
 	}
 	return &evidenceFile{
 		path: path, head: head, tail: tail, main: f,
-		names: [2]string{path + ".tail0", path + ".tail1"},
+		names: [2]string{path + tailSuffix + "0", path + tailSuffix + "1"},
 	}, nil
 }
 

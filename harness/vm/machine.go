@@ -100,6 +100,22 @@ func take(ctx context.Context, cfg Config, p *process, start time.Time) (*Machin
 	return m, nil
 }
 
+// The files of a machine in its folder.
+const (
+	cmdlineFile = "cmdline.txt"
+	serialFile  = "serial.log"
+	monitorFile = "qmp.jsonl"
+	wordsFile   = "qemu.log"
+	memoryFile  = "memory-" // and a number
+)
+
+// Leftovers are all names that a machine can leave in its folder, as patterns of
+// filepath.Match; some only if its program was killed.
+var Leftovers = []string{
+	cmdlineFile, serialFile, monitorFile, wordsFile, serialFile + tailSuffix + "[01]", monitorFile + tailSuffix + "[01]", wordsFile + tailSuffix + "[01]",
+	commandsFile, answersFile, consoleName + ".in", consoleName + ".out", memoryFile + "[0-9]*",
+}
+
 // openLogs makes the logs and has the connections write them.
 func (m *Machine) openLogs() (err error) {
 	defer func() {
@@ -111,7 +127,7 @@ func (m *Machine) openLogs() (err error) {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(m.cfg.Dir, "cmdline.txt"), []byte(line+"\n"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(m.cfg.Dir, cmdlineFile), []byte(line+"\n"), 0o644); err != nil {
 		return fmt.Errorf("machine's logs: %w", err)
 	}
 	if from := m.cfg.incoming; from != nil {
@@ -121,15 +137,15 @@ func (m *Machine) openLogs() (err error) {
 			}
 		}
 	}
-	serial, err := m.log("serial.log", serialHead, serialTail)
+	serial, err := m.log(serialFile, serialHead, serialTail)
 	if err != nil {
 		return err
 	}
-	messages, err := m.log("qmp.jsonl", otherHead, otherTail)
+	messages, err := m.log(monitorFile, otherHead, otherTail)
 	if err != nil {
 		return err
 	}
-	words, err := m.log("qemu.log", otherHead, otherTail)
+	words, err := m.log(wordsFile, otherHead, otherTail)
 	if err != nil {
 		return err
 	}

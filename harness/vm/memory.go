@@ -17,7 +17,7 @@ func (m *Machine) Memory(ctx context.Context, address uint64, n int) ([]byte, er
 	if n == 0 {
 		return nil, nil
 	}
-	f, err := os.CreateTemp(m.cfg.Dir, "memory-*")
+	f, err := os.CreateTemp(m.cfg.Dir, memoryFile+"*")
 	if err != nil {
 		return nil, fmt.Errorf("read the guest's memory: %w", err)
 	}

@@ -114,7 +114,7 @@ var stamp = regexp.MustCompile(`(?m)^(?: *\d+\.\d{6}  |# Serial console\..*\n)`)
 // ConsoleText is what the guest wrote to its console, from the log in a
 // machine's folder, without the host's times.
 func ConsoleText(dir string) ([]byte, error) {
-	text, err := os.ReadFile(filepath.Join(dir, "serial.log"))
+	text, err := os.ReadFile(filepath.Join(dir, serialFile))
 	if err != nil {
 		return nil, fmt.Errorf("console of the guest: %w", err)
 	}

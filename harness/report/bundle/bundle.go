@@ -52,6 +52,12 @@ type Manifest struct {
 	Loads        []load.Spec `json:"loads"`
 	StallAfterNS int64       `json:"stall_after_ns"` // guest time
 	Futures      []string    `json:"futures,omitempty"`
+	// Calls and Interruption say whether the calls of patched functions were
+	// seen, and whether it was measured how long anybody is interrupted: a
+	// verdict may rest on the first, and both are part of what a seed repeats.
+	// nil in bundles from before there were these fields.
+	Calls        *bool `json:"calls,omitempty"`
+	Interruption *bool `json:"interruption,omitempty"`
 	// Deterministic is there for runs by virtual time.
 	Deterministic *Deterministic `json:"deterministic,omitempty"`
 	Expected      string         `json:"expected"`

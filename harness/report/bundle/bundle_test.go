@@ -26,6 +26,7 @@ func sample(t *testing.T) *Content {
 	t.Helper()
 	dir := t.TempDir()
 	level := 1
+	calls, interruption := true, false
 	c := &Content{Manifest: Manifest{
 		Made:    Made{Switchyard: "v1", Go: "go1", QEMU: "7.2"},
 		Kernel:  Kernel{Release: "6.1.0-1-cloud-amd64", Version: "6.1.1-1", Source: "debian:bookworm", Provider: "debian", Selector: "6.1.0-1-cloud-amd64", Image: Sum{"vmlinux", zeros}, Needed: []Sum{{"virtio.ko", zeros}}, Full: true},
@@ -38,7 +39,7 @@ func sample(t *testing.T) *Content {
 		}},
 		With:         []Module{{Name: "target", File: "modules/with-00-target.ko", Own: true}},
 		Loads:        []load.Spec{{Name: "fork", N: 2}, {Name: "proc-readers", Path: "/proc/cmdline", Accept: []string{".*"}}},
-		StallAfterNS: int64(3 * time.Second), Futures: []string{"wait"}, Deterministic: &Deterministic{Seed: 3}, Expected: "complete",
+		StallAfterNS: int64(3 * time.Second), Futures: []string{"wait"}, Calls: &calls, Interruption: &interruption, Deterministic: &Deterministic{Seed: 3}, Expected: "complete",
 		Answer:  Answer{Verdict: "stalled", Blockers: []Blocker{{Kind: "kthread", Reason: "asleep on patched", Function: "f"}}},
 		Command: "switchyard run fix.patch",
 		Files:   nil,
@@ -110,6 +111,18 @@ func TestDescriptionIsValid(t *testing.T) {
 		value, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
 		require.NoError(t, err)
 		require.NoError(t, schema.Validate(value))
+		// Both are false for "not", and absent for "it is not known".
+		fields := value.(map[string]any)
+		for name, given := range map[string]*bool{"calls": c.Calls, "interruption": c.Interruption} {
+			got, there := fields[name]
+			require.Equal(t, given != nil, there, name)
+			if there {
+				require.Equal(t, *given, got, name)
+				fields[name] = "yes"
+				require.Error(t, schema.Validate(value), "the schema does not know %s", name)
+				fields[name] = got
+			}
+		}
 	}
 	bad, err := jsonschema.UnmarshalJSON(bytes.NewReader([]byte(`{"schema":"switchyard.bundle/1"}`)))
 	require.NoError(t, err)
