@@ -59,7 +59,8 @@ equals one in twenty finds anything.
 Exit status, for git bisect run as well:
   0    B is no worse than A
   1    B is worse (-direction better: it is better; any: it differs)
-  125  it cannot be told: too few runs, or B cannot be built or booted
+  125  it cannot be told: too few runs, B cannot be built or booted, or the
+       comparison itself failed
   2, 3 and 130 as everywhere: the input is wrong, this machine lacks something,
        interrupted. To git bisect run 2 and 3 would mean bad: docs/how-a-run-works.md
        has a script that stops instead.`,
@@ -69,7 +70,7 @@ Exit status, for git bisect run as well:
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
+		RunE: func(cmd *cobra.Command, args []string) error { return skipping(f.run(cmd, args)) },
 	}
 	f.register(cmd)
 	for _, name := range []string{"seeds", "record", "futures", "bundle"} {
@@ -87,6 +88,18 @@ Exit status, for git bisect run as well:
   switchyard compare good/ fix.patch -kernel . -only verdict   is this tree worse than what was kept? (git bisect run)
   switchyard compare good/ bad/ -only apply.time -threshold 10% -format json`
 	return cmd
+}
+
+// skipping gives an error that has no status of its own the one by which git
+// bisect run skips a revision: it tells nothing of B. A full disk stays full.
+func skipping(err error) error {
+	switch {
+	case diskIsFull(err):
+		return &statusError{err, exitLacking}
+	case statusOf(err) != exitUnexpected || errors.Is(err, errUnexpected):
+		return err
+	}
+	return &statusError{err, exitUntold}
 }
 
 // options are those of the comparison.
@@ -316,12 +329,12 @@ func (f *compareFlags) batch(cmd *cobra.Command, s *side, found []kernels.Candid
 }
 
 // untold is what a comparison ends with whose runs could not all be made, err
-// being why: what this machine lacks stays so, a patch that cannot be built
-// there, or a kernel that does not boot, cannot be told of. Where a side has
-// runs all the same, they are compared.
+// being why: what this machine lacks stays so, and its disk full; a patch that
+// cannot be built there, or a kernel that does not boot, cannot be told of.
+// Where a side has runs all the same, they are compared.
 func untold(cmd *cobra.Command, err error, reports []report.Report) error {
 	var lacking *kernels.Lacking
-	if errors.As(err, &lacking) {
+	if errors.As(err, &lacking) || diskIsFull(err) {
 		return err
 	}
 	empty := len(reports) == 0
