@@ -3,11 +3,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -105,6 +107,13 @@ func bundleReport(path string) (report.Report, error) {
 		return report.Report{}, err
 	}
 	defer remove()
+	if o.Case != nil {
+		return report.Report{}, &bundle.Error{Path: path, Err: fmt.Errorf("it is of a Go test, and has no run to compare; the test again: %s", run.Printable(o.Case.Again))}
+	}
 	r, err := report.FromLogs(o.File(bundle.LogsDir))
+	var wrong *report.FormatError
+	if errors.As(err, &wrong) { // in a folder that is gone by the time that somebody looks
+		err = &bundle.Error{Path: path, Err: errors.New(strings.ReplaceAll(wrong.Error(), o.Dir+string(filepath.Separator), ""))}
+	}
 	return report.Report{Runs: []report.Run{r}}, err
 }

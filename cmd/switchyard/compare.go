@@ -6,7 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -14,9 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/switchyard-project/switchyard/harness/observe"
 	"github.com/switchyard-project/switchyard/harness/report"
-	"github.com/switchyard-project/switchyard/harness/report/bundle"
 	"github.com/switchyard-project/switchyard/harness/report/compare"
 	"github.com/switchyard-project/switchyard/harness/run"
 	"github.com/switchyard-project/switchyard/kernels"
@@ -50,7 +48,8 @@ differences that are more than noise, and only these. A and B each are
   on the kernels of the other side).
 
 With A alone its two kernels are compared: those of the report, or the two of
--kernel. Flags of run are for the runs that are made.
+-kernel. Flags of run are for the runs that are made; of reports alone, -kernel
+chooses the runs that are compared.
 
 Verdicts and blockers are compared by Fisher's exact test, figures by the
 Mann-Whitney U test, all together corrected (Holm), so that of comparisons of
@@ -59,7 +58,8 @@ equals one in twenty finds anything.
 Exit status, for git bisect run as well:
   0    B is no worse than A
   1    B is worse (-direction better: it is better; any: it differs)
-  125  it cannot be told: too few runs, or B cannot be built or booted
+  125  it cannot be told: too few runs, B cannot be built or booted, or the
+       comparison itself failed
   2, 3 and 130 as everywhere: the input is wrong, this machine lacks something,
        interrupted. To git bisect run 2 and 3 would mean bad: docs/how-a-run-works.md
        has a script that stops instead.`,
@@ -69,7 +69,7 @@ Exit status, for git bisect run as well:
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
+		RunE: func(cmd *cobra.Command, args []string) error { return skipping(f.run(cmd, args)) },
 	}
 	f.register(cmd)
 	for _, name := range []string{"seeds", "record", "futures", "bundle"} {
@@ -87,6 +87,18 @@ Exit status, for git bisect run as well:
   switchyard compare good/ fix.patch -kernel . -only verdict   is this tree worse than what was kept? (git bisect run)
   switchyard compare good/ bad/ -only apply.time -threshold 10% -format json`
 	return cmd
+}
+
+// skipping gives an error that has no status of its own the one by which git
+// bisect run skips a revision: it tells nothing of B. A full disk stays full.
+func skipping(err error) error {
+	switch {
+	case diskIsFull(err):
+		return &statusError{err, exitLacking}
+	case statusOf(err) != exitUnexpected || errors.Is(err, errUnexpected):
+		return err
+	}
+	return &statusError{err, exitUntold}
 }
 
 // options are those of the comparison.
@@ -144,6 +156,9 @@ func (f *compareFlags) run(cmd *cobra.Command, args []string) error {
 	}
 	dir, drop, err := f.makeReports(cmd, sides)
 	if err != nil {
+		if dir != "" {
+			tellRuns(cmd, dir)
+		}
 		return err
 	}
 	var result compare.Result
@@ -163,6 +178,11 @@ func (f *compareFlags) run(cmd *cobra.Command, args []string) error {
 	return f.showComparison(cmd, result, dir)
 }
 
+// tellRuns says where the runs are that were made for a comparison.
+func tellRuns(cmd *cobra.Command, dir string) {
+	fmt.Fprintf(cmd.ErrOrStderr(), "switchyard: the runs are in %s\n", dir)
+}
+
 // showComparison writes what the comparison came to, and says by its error which
 // exit status that is. dir is where the runs are that were made for it.
 func (f *compareFlags) showComparison(cmd *cobra.Command, r compare.Result, dir string) error {
@@ -174,7 +194,7 @@ func (f *compareFlags) showComparison(cmd *cobra.Command, r compare.Result, dir 
 		r.WriteText(cmd.OutOrStdout())
 	}
 	if dir != "" {
-		fmt.Fprintf(cmd.ErrOrStderr(), "switchyard: the runs are in %s\n", dir)
+		tellRuns(cmd, dir)
 	}
 	switch r.Outcome {
 	case compare.Different:
@@ -185,63 +205,9 @@ func (f *compareFlags) showComparison(cmd *cobra.Command, r compare.Result, dir 
 	return nil
 }
 
-// reportAt is the report at path; nil if what lies there is none.
-func reportAt(path string) (*report.Report, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, usageError{err}
-	}
-	var r report.Report
-	switch {
-	case info.IsDir() && holds(path, report.CommandFile, observe.RunFile):
-		folder, err := report.FromFolder(path)
-		if err != nil {
-			return nil, err
-		}
-		r = folder.Report
-	case info.IsDir() && holds(path, "report.json"):
-		r, err = report.Read(filepath.Join(path, "report.json"))
-	case info.IsDir():
-		return nil, nil
-	case filepath.Ext(path) == ".json":
-		r, err = report.Read(path)
-	case strings.HasSuffix(path, bundle.Suffix):
-		r, err = bundleReport(path)
-	default:
-		return nil, nil
-	}
-	if err == nil {
-		err = comparable(r)
-	}
-	if err != nil {
-		err = &report.FormatError{Path: path, Err: err}
-	}
-	return &r, err
-}
-
-func holds(dir string, names ...string) bool {
-	return slices.ContainsFunc(names, func(name string) bool {
-		_, err := os.Stat(filepath.Join(dir, name))
-		return err == nil
-	})
-}
-
-// comparable says why the runs of a report stand for nothing but themselves.
-func comparable(r report.Report) error {
-	switch {
-	case len(r.Searches) > 0:
-		return errors.New("it is of a search (-seeds), whose runs are one example of each verdict: compare runs of -repeat -deterministic")
-	case r.Found() != "":
-		return errors.New("its runs ended with the first that was looked for (-until), so their verdicts are no sample: compare runs of -repeat alone")
-	case len(r.Runs) == 0:
-		return errors.New("there is no run in it")
-	}
-	return nil
-}
-
 // makeReports runs the sides that are patches, by turns. The error of a patch
 // that cannot be built for a kernel, or of a kernel that does not boot, is
-// errUntold.
+// errUntold. dir is where the runs are; "" if there is none worth a look.
 func (f *compareFlags) makeReports(cmd *cobra.Command, sides []*side) (dir string, drop func(), err error) {
 	drop = func() {}
 	var todo []*side
@@ -254,7 +220,7 @@ func (f *compareFlags) makeReports(cmd *cobra.Command, sides []*side) (dir strin
 		}
 	}
 	if len(todo) == 0 {
-		return "", drop, nil
+		return "", drop, f.readOnly(cmd, sides)
 	}
 	scr := newScreen(cmd.ErrOrStderr())
 	y, done, err := openYardOn(scr, run.Options{QEMU: f.qemu, Accel: f.accel, Route: f.route, VMs: f.vms})
@@ -271,21 +237,21 @@ func (f *compareFlags) makeReports(cmd *cobra.Command, sides []*side) (dir strin
 	}
 	dir, drop, err = artifactsDir(y, f.artifacts, "compare")
 	if err != nil {
-		return dir, drop, err
+		return "", drop, err
 	}
 	var batches []batch
 	for _, s := range todo {
 		batches = append(batches, f.batch(cmd, s, found, filepath.Join(dir, folderOf(s, sides))))
 	}
 	for _, b := range batches {
-		if err := os.MkdirAll(b.dir, 0o755); err != nil {
-			return dir, drop, err
+		if err := makeDir("-artifacts", b.dir); err != nil {
+			return "", drop, err
 		}
 	}
 	reports, err := f.runPlans(cmd.Context(), y, scr, batches...)
 	if cause := context.Cause(cmd.Context()); cause != nil {
 		drop()
-		return dir, drop, cause
+		return "", drop, cause
 	}
 	done()
 	for i := range reports {
@@ -294,7 +260,25 @@ func (f *compareFlags) makeReports(cmd *cobra.Command, sides []*side) (dir strin
 			err = errors.Join(err, saveReports(batches[i].dir))
 		}
 	}
-	return dir, drop, untold(cmd, err, reports)
+	if err = untold(cmd, err, reports); err != nil && !leftAny(dir) {
+		drop()
+		dir = ""
+	}
+	return dir, drop, err
+}
+
+// leftAny says whether runs left anything in dir, beside the word that they were
+// to be.
+func leftAny(dir string) bool {
+	found := false
+	_ = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err == nil && e.Type().IsRegular() && e.Name() != report.CommandFile {
+			found = true
+			return fs.SkipAll
+		}
+		return nil
+	})
+	return found
 }
 
 // folderOf is the folder of a side's runs.
@@ -316,12 +300,12 @@ func (f *compareFlags) batch(cmd *cobra.Command, s *side, found []kernels.Candid
 }
 
 // untold is what a comparison ends with whose runs could not all be made, err
-// being why: what this machine lacks stays so, a patch that cannot be built
-// there, or a kernel that does not boot, cannot be told of. Where a side has
-// runs all the same, they are compared.
+// being why: what this machine lacks stays so, and its disk full; a patch that
+// cannot be built there, or a kernel that does not boot, cannot be told of.
+// Where a side has runs all the same, they are compared.
 func untold(cmd *cobra.Command, err error, reports []report.Report) error {
 	var lacking *kernels.Lacking
-	if errors.As(err, &lacking) {
+	if errors.As(err, &lacking) || diskIsFull(err) {
 		return err
 	}
 	empty := len(reports) == 0
@@ -342,13 +326,4 @@ func untold(cmd *cobra.Command, err error, reports []report.Report) error {
 		return errUntold
 	}
 	return nil
-}
-
-func releases(r report.Report) (all []string) {
-	for _, run := range r.Runs {
-		if !slices.Contains(all, run.Kernel.Release) {
-			all = append(all, run.Kernel.Release)
-		}
-	}
-	return all
 }

@@ -43,6 +43,15 @@ func TestCompareStatus(t *testing.T) {
 	slow, fast := reportFile(t, "slow", 20, 0, 90, "6.1"), reportFile(t, "fast", 20, 0, 1, "6.1")
 	stalls, few := reportFile(t, "stalls", 20, 2, 10, "6.1"), reportFile(t, "few", 2, 1, 10, "6.1")
 	two, other := reportFile(t, "two", 20, 0, 10, "6.1", "6.12"), reportFile(t, "other", 20, 0, 10, "6.6", "7.2")
+	three := reportFile(t, "three", 20, 0, 10, "6.1.0-5", "6.6.1", "6.12.7")
+	var both report.Report // slow on one of its kernels
+	for _, path := range []string{slow, reportFile(t, "same", 20, 0, 10, "6.12")} {
+		one, err := report.Read(path)
+		require.NoError(t, err)
+		both.Runs = append(both.Runs, one.Runs...)
+	}
+	mixed := filepath.Join(t.TempDir(), "mixed.json")
+	require.NoError(t, both.Save(mixed))
 	until := filepath.Join(t.TempDir(), "until.json")
 	require.NoError(t, report.Report{
 		Runs:    []report.Run{{Verdict: "stalled"}},
@@ -81,6 +90,24 @@ func TestCompareStatus(t *testing.T) {
 		{[]string{good, good, "-repeat", "0"}, exitInput},
 		{[]string{good, good, "-threshold", "-1"}, exitInput},
 		{[]string{good, good, "-format", "xml"}, exitInput},
+		// -kernel chooses among the runs that there are.
+		{[]string{good, mixed}, exitUnexpected},
+		{[]string{two, mixed}, exitUnexpected},
+		{[]string{two, mixed, "-kernel", "6.12"}, exitOK},
+		{[]string{two, mixed, "-kernel", "6.1"}, exitUnexpected}, // and no 6.12
+		{[]string{three}, exitInput},
+		{[]string{three, "-kernel", "6.1,6.12.7"}, exitOK},
+		{[]string{good, two, "-kernel", "6.1,6.12"}, exitInput}, // A has no 6.12
+		{[]string{good, same, "-kernel", "lts"}, exitInput},
+		{[]string{good, same, "-kernel", "6.1:generic"}, exitInput},
+		{[]string{good, same, "-kernel", ","}, exitInput},
+		// What is of runs means nothing where none is made.
+		{[]string{good, same, "-load", "fork=4"}, exitInput},
+		{[]string{good, same, "-smp", "1"}, exitInput},
+		{[]string{good, same, "-expect", "stalled"}, exitInput},
+		{[]string{good, same, "-repeat", "5"}, exitInput},
+		{[]string{good, same, "-artifacts", t.TempDir()}, exitInput},
+		{[]string{two, "-cold"}, exitInput},
 	} {
 		root := newRoot()
 		var out bytes.Buffer
@@ -89,6 +116,50 @@ func TestCompareStatus(t *testing.T) {
 		root.SetArgs(normalise(append([]string{"compare"}, c.args...)))
 		err := root.Execute()
 		require.Equal(t, c.status, exitStatus(err), "%v: %v\n%s", c.args, err, out.String())
+	}
+}
+
+// TestCompareNamesItsRuns: of a comparison that cannot be told because of what
+// became of its runs, their folder is named; where nothing lies in it, it is not.
+func TestCompareNamesItsRuns(t *testing.T) {
+	broken := filepath.Join(t.TempDir(), "broken.c")
+	require.NoError(t, os.WriteFile(broken, []byte("int f(void) { return nowhere; }\n"), 0o644))
+	for _, c := range []struct {
+		args  []string
+		named bool
+	}{
+		{[]string{"../../cases/testdata/diffs/refused/init.patch"}, true}, // with its sentence, in a log
+		{[]string{broken}, false},
+	} {
+		root := newRoot()
+		var out, told bytes.Buffer
+		root.SetOut(&out)
+		root.SetErr(&told)
+		kept := filepath.Join(t.TempDir(), "kept")
+		root.SetArgs(normalise(append([]string{"compare", reportFile(t, "good", 20, 0, 10, "6.1"), "-kernel", "6.1", "-repeat", "2", "-artifacts", kept}, c.args...)))
+		require.Equal(t, exitUntold, exitStatus(root.Execute()), told.String())
+		if c.named {
+			require.Contains(t, told.String(), "the runs are in "+kept)
+		} else {
+			require.NotContains(t, told.String(), "the runs are in")
+		}
+		require.Empty(t, out.String())
+	}
+}
+
+// TestCompareBundlesWithoutRun: why there is nothing to compare in a bundle, with
+// its own name and not that of where it was unpacked.
+func TestCompareBundlesWithoutRun(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "case.tar.zst")
+	for want, edit := range map[string]string{
+		"it is of a Go test, and has no run to compare; the test again: go test ./x -run TestX\ufffd": `s|"case": null|"case": {"name": "TestX", "again": "go test ./x -run TestX\u001b"}|`,
+		"logs/run.jsonl: ": `s|COMMAND|none|`,
+	} {
+		require.Zero(t, forge([]string{"empty", path, `s|RELEASE|6.1.0-1-amd64|`, edit}))
+		_, err := reportAt(path)
+		require.Equal(t, exitInput, exitStatus(err), "%v", err)
+		require.ErrorContains(t, err, "bundle "+path+": "+want)
+		require.NotContains(t, err.Error(), "/bundle-")
 	}
 }
 

@@ -20,7 +20,7 @@ const emptyBundle = `{
   "expected": "complete", "command": "COMMAND", "case": null, "files": []
 }`
 
-// forge is the program switchyard-forge of the scripts: FROM TO s/OLD/NEW/…
+// forge is the program switchyard-forge of the scripts: FROM TO s/OLD/NEW/…, with any character for /,
 // writes another bundle with its description changed, as a stranger can. FROM
 // may be "empty".
 func forge(args []string) int {
@@ -91,7 +91,7 @@ func forgedFrom(path string, w *tar.Writer, edits []string) error {
 
 func forged(w *tar.Writer, h *tar.Header, content []byte, edits []string) error {
 	for _, edit := range edits {
-		parts := strings.Split(edit, "/")
+		parts := strings.Split(edit, edit[1:2])
 		if len(parts) != 4 || !bytes.Contains(content, []byte(parts[1])) {
 			return fmt.Errorf("%s: changes nothing", edit)
 		}

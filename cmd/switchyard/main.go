@@ -72,6 +72,26 @@ func realMain(args []string) int {
 // exitStatus prints err, if need be, and gives the status for it.
 func exitStatus(err error) int {
 	var (
+		build *patch.BuildError
+		usage usageError
+	)
+	if err == nil || errors.Is(err, errUnexpected) || errors.Is(err, errUntold) || errors.Is(err, errRefused) {
+		return statusOf(err)
+	}
+	fmt.Fprintf(os.Stderr, "switchyard: %v\n", err)
+	switch {
+	case errors.As(err, &build):
+		fmt.Fprintf(os.Stderr, "%s\n", build.Log)
+	case statusOf(err) == exitInput && errors.As(err, &usage):
+		fmt.Fprintln(os.Stderr, "`switchyard help` shows examples")
+	}
+	return statusOf(err)
+}
+
+// statusOf is the status for err, by its type; exitUnexpected for one that has
+// none of its own.
+func statusOf(err error) int {
+	var (
 		lacking *kernels.Lacking
 		noMatch *kernels.NoMatchError
 		badName *kernels.SelectorError
@@ -85,6 +105,7 @@ func exitStatus(err error) int {
 		bad     *bundle.Error
 		unlike  *compare.InputError
 		usage   usageError
+		other   *statusError
 	)
 	switch {
 	case err == nil:
@@ -95,22 +116,24 @@ func exitStatus(err error) int {
 		return exitUntold
 	case errors.Is(err, errRefused):
 		return exitInput
-	}
-	fmt.Fprintf(os.Stderr, "switchyard: %v\n", err)
-	switch {
-	case errors.As(err, &build):
-		fmt.Fprintf(os.Stderr, "%s\n", build.Log)
-		return exitInput
-	case errors.As(err, &input), errors.As(err, &noMatch), errors.As(err, &badName), errors.As(err, &format), errors.As(err, &tree), errors.As(err, &broken), errors.As(err, &refused), errors.As(err, &script), errors.As(err, &bad), errors.As(err, &unlike):
-		return exitInput
-	case errors.As(err, &usage):
-		fmt.Fprintln(os.Stderr, "`switchyard help` shows examples")
+	case errors.As(err, &other):
+		return other.status
+	case errors.As(err, &build), errors.As(err, &input), errors.As(err, &noMatch), errors.As(err, &badName), errors.As(err, &format), errors.As(err, &tree), errors.As(err, &broken), errors.As(err, &refused), errors.As(err, &script), errors.As(err, &bad), errors.As(err, &unlike), errors.As(err, &usage):
 		return exitInput
 	case errors.As(err, &lacking):
 		return exitLacking
 	}
 	return exitUnexpected
 }
+
+// statusError is an error whose status its command knows better than its type
+// does.
+type statusError struct {
+	error
+	status int
+}
+
+func (e *statusError) Unwrap() error { return e.error }
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{

@@ -70,6 +70,11 @@ kernel's source (.patch, .diff), a folder with C sources or a .c file.`,
 			if kernel == "" {
 				return usageError{fmt.Errorf("patch build needs -kernel, the kernel to build for")}
 			}
+			if out != "" {
+				if err := checkFile("-o", out); err != nil {
+					return err
+				}
+			}
 			src, err := diffs.open(args[0])
 			if err != nil {
 				return err

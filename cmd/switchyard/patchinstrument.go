@@ -50,6 +50,11 @@ kernel.`,
 			if kernel == "" {
 				return usageError{fmt.Errorf("patch %s needs -kernel, the kernel to build for", what)}
 			}
+			if out != "" {
+				if err := checkFile("-o", out); err != nil {
+					return err
+				}
+			}
 			src, err := patch.Open(patch.InstrumentPath(what, args))
 			if err != nil {
 				return err

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"syscall"
 
 	"github.com/hashicorp/go-multierror"
 	"github.com/spf13/cobra"
@@ -229,7 +228,7 @@ func (r *repeats) take(s *series, i int, result report.Run, err error) {
 		s.stop(errVain)
 		return
 	case err != nil:
-		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		if diskIsFull(err) {
 			r.stop(errVain)
 		}
 		r.errs = append(r.errs, fmt.Errorf("%s: %w; evidence: %s", s.Kernel.Release, err, filepath.Join(r.dir, folder)))

@@ -60,6 +60,11 @@ func (f *againFlags) run(cmd *cobra.Command, dir string) error {
 	if err != nil {
 		return err
 	}
+	if f.out != "" {
+		if err := makeDir("-o", f.out); err != nil {
+			return err
+		}
+	}
 	if err := r.SaveAll(cmp.Or(f.out, dir)); err != nil {
 		return err
 	}
@@ -100,6 +105,14 @@ The exit status is 1 if anything in them is not as expected.`,
 }
 
 func (f *mergeFlags) run(cmd *cobra.Command, dir string) error {
+	for _, file := range [][2]string{{"-o", f.out}, {"-junit", f.junit}, {"-html", f.html}} {
+		if file[1] == "" {
+			continue
+		}
+		if err := checkFile(file[0], file[1]); err != nil {
+			return err
+		}
+	}
 	merged, err := report.Merge(dir, f.out, f.plan)
 	if err != nil {
 		return err

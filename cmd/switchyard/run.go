@@ -381,7 +381,7 @@ func artifactsDir(y *run.Yard, artifacts, name string) (dir string, drop func(),
 	if artifacts != "" {
 		dir, err = filepath.Abs(artifacts)
 		if err == nil {
-			err = os.MkdirAll(dir, 0o755)
+			err = makeDir("-artifacts", dir)
 		}
 		return dir, func() {}, err
 	}
