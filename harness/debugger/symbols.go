@@ -36,7 +36,7 @@ const (
 	symbolFile = "kernel.sym"
 	// format is part of the entries' names: count it up when what is written
 	// here changes.
-	format = "1"
+	format = "2"
 	// inside is where the files stand in the tool root.
 	inside = "/build"
 )
@@ -94,7 +94,9 @@ func makeSymbols(ctx context.Context, st *store.Store, tools btf.Tools, kit *ker
 	if err != nil {
 		return err
 	}
-	link := []string{"ld", "-o", symbolFile, "-e", "0", "--no-warn-rwx-segments", "--unresolved-symbols=ignore-all", "types.o", "symbols.o"}
+	// gdb ends a stack in the function of the entry point: with none, where it
+	// knows no function.
+	link := []string{"ld", "-o", symbolFile, "-e", "startup_64", "--no-warn-rwx-segments", "--unresolved-symbols=ignore-all", "types.o", "symbols.o"}
 	for _, argv := range [][]string{
 		{"gcc", "-c", "-std=gnu11", "-fms-extensions", "-fshort-wchar", "-funsigned-char", "-mcmodel=kernel", "-fno-pic", "-mno-sse", "-w",
 			"-g", "-gdwarf-4", "-fno-eliminate-unused-debug-types", "-fdebug-prefix-map=" + inside + "=.",
@@ -151,7 +153,10 @@ const kernelHalf = 1 << 63
 // that have a name for themselves are global, whatever they were: so the types
 // of variables find them.
 func symbolObject(sections []*elf.Section, symbols []runpre.Symbol) (o *object.Object, places []string) {
-	o = &object.Object{Name: "symbols.o"}
+	// Of a file whose sections are all empty ld drops the local symbols
+	// (ld/ldwrite.c, build_link_order).
+	content := []byte("\x00switchyard\x00")
+	o = &object.Object{Name: "symbols.o", Sections: []*object.Section{{Name: ".comment", Type: elf.SHT_PROGBITS, Align: 1, Size: uint64(len(content)), Data: content}}}
 	symbols = slices.Clone(symbols)
 	slices.SortStableFunc(symbols, func(a, b runpre.Symbol) int { return cmp.Compare(a.Address, b.Address) })
 	named := map[string]int{}

@@ -67,10 +67,18 @@ func TestDebugger(t *testing.T) {
 					require.NoError(t, err, string(out))
 					return string(out)
 				}
-				out := gdb("info threads", "bt", "switchyard tasks left", "switchyard patches", "p init_task.comm")
+				out := gdb("info threads", "switchyard tasks left", "switchyard patches", "p init_task.comm")
 				require.Equal(t, s.CPUs, strings.Count(out, "(CPU#"), out)
-				// The CPU may have been stopped anywhere; the stalled task's stack, below, goes to its end.
-				require.Regexp(t, `(?m)^#0 .*\n(#.*\n)*#\d+ .*(start_kernel|cpu_startup_entry|ret_from_fork|asm_|entry_)|^0x\w+ in \S+ \(\)`, out, "where the CPU is")
+				require.Contains(t, gdb("info address load_elf_binary"), `Symbol "load_elf_binary" is`, "one of several of that name")
+				stacks := kernelStacks(gdb("thread apply all bt"))
+				for len(stacks) == 0 { // each CPU was in a program
+					require.NoError(t, s.Machine.Cont(ctx))
+					require.NoError(t, s.Machine.Stop(ctx))
+					stacks = kernelStacks(gdb("thread apply all bt"))
+				}
+				for _, stack := range stacks {
+					require.Regexp(t, `(?m)^#0 .*\n(#.*\n)*#\d+ .*(start_kernel|cpu_startup_entry|ret_from_fork|asm_|entry_)|^#0 .* in (asm_|entry_)`, stack, "a stack to its end")
+				}
 				require.Regexp(t, `doze\S* is in transition to patch_state 1`, out)
 				require.Regexp(t, `(?m)^doze\S*: enabled, in transition to patch_state 1\n  switchyard_doze: doze_nap -> patched_doze_nap`, out)
 				require.Contains(t, out, `"swapper/0`)
@@ -82,6 +90,17 @@ func TestDebugger(t *testing.T) {
 			})
 		})
 	}
+}
+
+// kernelStacks are the stacks of the CPUs that are in the kernel, as gdb's
+// "thread apply all bt" tells them.
+func kernelStacks(out string) (stacks []string) {
+	for _, stack := range strings.Split(out, "\nThread ")[1:] {
+		if !strings.Contains(stack, "\n#0  0x0000") {
+			stacks = append(stacks, stack)
+		}
+	}
+	return stacks
 }
 
 // TestDump reads a memory dump as crash and drgn do: by the kernel's own note,

@@ -211,7 +211,10 @@ class OrcUnwinder(gdb.unwinder.Unwinder):
     def __init__(self):
         super().__init__("switchyard-orc")
         self.orc = None
-        self.exact = set()
+        # What the frame below found out of one, by its (pc, sp): whether pc is
+        # exact, the identity of the one below, and how far identities on this
+        # stack are shifted.
+        self.above = {}
 
     def __call__(self, frame):
         long = gdb.lookup_type("unsigned long")
@@ -222,17 +225,22 @@ class OrcUnwinder(gdb.unwinder.Unwinder):
         try:
             if self.orc is None:
                 self.orc = Orc()
-            exact = frame.level() == 0 if hasattr(frame, "level") else False
-            up = self.orc.step(pc, sp, get("rbp"), exact or (pc, sp) in self.exact, get)
+            inmost = hasattr(frame, "level") and frame.level() == 0
+            exact, below, shift = (True, 0, 0) if inmost else self.above.get((pc, sp), (False, 0, 0))
+            up = self.orc.step(pc, sp, get("rbp"), exact, get)
         except (gdb.error, TypeError):
             return None  # no tables, or a stack that is none
         if up is None:
             return None
-        info = frame.create_unwind_info(FrameId(gdb.Value(up[1]).cast(long), gdb.Value(pc).cast(long)))
+        # gdb takes a frame for a corrupt one that lies lower than the one it
+        # called. An interrupt's stack may lie above the task's: what is behind
+        # such a switch counts on from where it was.
+        shift = max(shift, below - up[1])
+        here = up[1] + shift
+        info = frame.create_unwind_info(FrameId(gdb.Value(here & MASK).cast(long), gdb.Value(pc).cast(long)))
         for name, value in (("rip", up[0]), ("rsp", up[1]), ("rbp", up[2])):
             info.add_saved_register(name, gdb.Value(value).cast(frame.read_register(name).type))
-        if up[3]:
-            self.exact.add((up[0], up[1]))
+        self.above[up[0], up[1]] = up[3], here, shift
         return info
 
 
