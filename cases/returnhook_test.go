@@ -22,44 +22,37 @@ const tracing = "/sys/kernel/tracing/"
 // there lets the task switch in the middle of it. One that finds the address
 // again sees hold_read(); any other must say that it cannot tell.
 func TestReturnHooks(t *testing.T) {
-	for _, h := range returnHooks("hold_park", "switchyard_hold:hold_park") {
-		t.Run(h.name, func(t *testing.T) {
-			harness.EachKernel(t, func(t *testing.T, k *kernels.Kit) {
-				if !k.Can(h.needs) {
-					t.Skipf("%s has no %s", k.Release, h.needs)
-				}
-				vm := harness.Boot(t, k, harness.Commands(), harness.With(holdModule))
-				h.on(t, vm)
-				held := vm.Start(t, "/bbin/cat", knobs+"uninterruptible")
-				vm.Eventually(t, knobs+"parked", func(n string) bool { return n == "1" })
+	eachReturnHook(t, "hold_park", "switchyard_hold:hold_park", func(t *testing.T, k *kernels.Kit, h returnHook) {
+		vm := harness.Boot(t, k, harness.Commands(), harness.With(holdModule))
+		h.on(t, vm)
+		held := vm.Start(t, "/bbin/cat", knobs+"uninterruptible")
+		vm.Eventually(t, knobs+"parked", func(n string) bool { return n == "1" })
 
-				sees := h.sees == "" || k.Can(h.sees)
-				traits := []check.Trait{check.Named("cat"), check.Kind(check.UserTask)}
-				if sees {
-					traits = append(traits, check.AsleepOn("hold_read"), check.Diagnosed("uninterruptible"))
-				} else {
-					traits = append(traits, check.UnreliableStack, check.Diagnosed("return-hook"))
-				}
-				p := vm.Apply(t, "testdata/hold_read", harness.StallAfter(4*time.Second)).Expect(t, check.Stalled(traits...))
-				require.Equal(t, 1, p.Phase(t).Left(), "tasks left besides the one that is held")
-				p = p.Revert(t).Expect(t, check.Complete)
-				p.Unload(t)
+		sees := h.sees == "" || k.Can(h.sees)
+		traits := []check.Trait{check.Named("cat"), check.Kind(check.UserTask)}
+		if sees {
+			traits = append(traits, check.AsleepOn("hold_read"), check.Diagnosed("uninterruptible"))
+		} else {
+			traits = append(traits, check.UnreliableStack, check.Diagnosed("return-hook"))
+		}
+		p := vm.Apply(t, "testdata/hold_read", harness.StallAfter(4*time.Second)).Expect(t, check.Stalled(traits...))
+		require.Equal(t, 1, p.Phase(t).Left(), "tasks left besides the one that is held")
+		p = p.Revert(t).Expect(t, check.Complete)
+		p.Unload(t)
 
-				// A patch of what the task is not in.
-				other := vm.Apply(t, "testdata/cmdline", harness.StallAfter(4*time.Second))
-				if sees {
-					other.Expect(t, check.Complete)
-				} else {
-					other.Expect(t, check.Stalled(check.Named("cat"), check.UnreliableStack))
-				}
-				vm.WriteFile(t, knobs+"release", "1")
-				require.Equal(t, "held\n", held.Wait(t))
-				h.off(t, vm)
-				other = other.Follow(t, patience).Expect(t, check.Complete)
-				other.Revert(t).Expect(t, check.Complete)
-			})
-		})
-	}
+		// A patch of what the task is not in.
+		other := vm.Apply(t, "testdata/cmdline", harness.StallAfter(4*time.Second))
+		if sees {
+			other.Expect(t, check.Complete)
+		} else {
+			other.Expect(t, check.Stalled(check.Named("cat"), check.UnreliableStack))
+		}
+		vm.WriteFile(t, knobs+"release", "1")
+		require.Equal(t, "held\n", held.Wait(t))
+		h.off(t, vm)
+		other = other.Follow(t, patience).Expect(t, check.Complete)
+		other.Revert(t).Expect(t, check.Complete)
+	})
 }
 
 // returnHook is a tracer that replaces the return address of a function.
@@ -95,31 +88,38 @@ func returnHooks(function, probed string) []returnHook {
 	}
 }
 
-// TestCallsUnderReturnHooks: with such a tracer on the patched function itself
-// its calls are still told apart, each of them.
-func TestCallsUnderReturnHooks(t *testing.T) {
-	for _, h := range returnHooks("cmdline_proc_show", "cmdline_proc_show") {
+// eachReturnHook runs f with each of them on each kernel that has it.
+func eachReturnHook(t *testing.T, function, probed string, f func(*testing.T, *kernels.Kit, returnHook)) {
+	for _, h := range returnHooks(function, probed) {
 		t.Run(h.name, func(t *testing.T) {
 			harness.EachKernel(t, func(t *testing.T, k *kernels.Kit) {
 				if !k.Can(h.needs) {
 					t.Skipf("%s has no %s", k.Release, h.needs)
 				}
-				vm := harness.Boot(t, k, harness.Calls())
-				h.on(t, vm)
-				p := vm.Apply(t, "testdata/cmdline").Expect(t, check.Complete)
-				for range 7 {
-					require.Contains(t, vm.ReadFile(t, cmdline), "has been live patched")
-				}
-				p.Revert(t).Expect(t, check.Complete)
-				for range 3 {
-					vm.ReadFile(t, cmdline)
-				}
-				seen := vm.Calls(t)
-				require.Equal(t, uint64(7), seen.New)
-				require.Equal(t, uint64(3), seen.Old)
-				require.Empty(t, vm.WrongCalls(t))
-				h.off(t, vm)
+				f(t, k, h)
 			})
 		})
 	}
+}
+
+// TestCallsUnderReturnHooks: with such a tracer on the patched function itself
+// its calls are still told apart, each of them.
+func TestCallsUnderReturnHooks(t *testing.T) {
+	eachReturnHook(t, "cmdline_proc_show", "cmdline_proc_show", func(t *testing.T, k *kernels.Kit, h returnHook) {
+		vm := harness.Boot(t, k, harness.Calls())
+		h.on(t, vm)
+		p := vm.Apply(t, "testdata/cmdline").Expect(t, check.Complete)
+		for range 7 {
+			require.Contains(t, vm.ReadFile(t, cmdline), "has been live patched")
+		}
+		p.Revert(t).Expect(t, check.Complete)
+		for range 3 {
+			vm.ReadFile(t, cmdline)
+		}
+		seen := vm.Calls(t)
+		require.Equal(t, uint64(7), seen.New)
+		require.Equal(t, uint64(3), seen.Old)
+		require.Empty(t, vm.WrongCalls(t))
+		h.off(t, vm)
+	})
 }

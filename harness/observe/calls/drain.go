@@ -86,7 +86,7 @@ func (t *Tracer) start() {
 func (t *Tracer) drain(limit int64) {
 	began := threadTime()
 	t.tasks.rest()
-	n := t.read()
+	t.read()
 	slices.SortStableFunc(t.held, func(a, b record) int { return cmp.Or(cmp.Compare(a.t, b.t), cmp.Compare(a.cpu, b.cpu)) })
 	done := 0
 	for ; done < len(t.held) && t.held[done].t <= limit; done++ {
@@ -96,11 +96,10 @@ func (t *Tracer) drain(limit int64) {
 	spent := threadTime() - began
 	t.counts.cpu += spent
 	t.spent.cpu += spent
-	t.spent.records += int64(n)
 }
 
-// read takes the records out of the buffers, and gives how many they were.
-func (t *Tracer) read() uint64 {
+// read takes the records out of the buffers.
+func (t *Tracer) read() {
 	var lost uint64
 	n := uint64(0)
 	missing, err := t.instance.drain(func(r record) {
@@ -116,7 +115,7 @@ func (t *Tracer) read() uint64 {
 		t.lose(1)
 	}
 	t.counts.events += n
-	return n
+	t.spent.records += int64(n)
 }
 
 // over says whether a task has nothing to tell any more: it sleeps or is gone,
@@ -126,7 +125,7 @@ func (t *Tracer) over(key stackKey) bool {
 	if !t.tasks.asleep(key.id) {
 		return false
 	}
-	t.spent.records += int64(t.read())
+	t.read()
 	return !slices.ContainsFunc(t.held, func(r record) bool { return r.kind == entered && keyOf(r) == key })
 }
 

@@ -23,6 +23,13 @@ type replacement struct{ patch, name string }
 // traced says whether a function's calls are being seen.
 func (t *Tracer) traced(i int) bool { return t.functions[i].unseen == "" }
 
+// concerns says whether a module patches any of the functions, or holds one.
+func (t *Tracer) concerns(module string) bool {
+	return slices.ContainsFunc(t.functions, func(f function) bool {
+		return f.Object == module || slices.ContainsFunc(f.patches, func(r replacement) bool { return r.patch == module })
+	})
+}
+
 func (f *function) key() string { return f.Object + ":" + f.Name }
 
 // add takes a function of a patch in, and gives the words that select it if it

@@ -68,3 +68,42 @@ func TestStrangers(t *testing.T) {
 	require.Contains(t, told[0]["theirs:h"], "loaded by somebody else")
 	require.Len(t, told[0], 1)
 }
+
+// TestRefused: what was to be traced of a module that the kernel refused is
+// taken back, and nothing where it was there already, or is nobody's.
+func TestRefused(t *testing.T) {
+	root := t.TempDir()
+	filter := filepath.Join(root, "set_ftrace_filter")
+	require.NoError(t, os.WriteFile(filter, nil, 0o644))
+	tracer := New(Options{Sys: root})
+	tracer.instance = &instance{tracefs: root, dir: root}
+	tracer.functions = []function{{TracedFunction: observe.TracedFunction{Object: "driver", Name: "f"}, patches: []replacement{{"fix", "new_f"}}}}
+	tracer.pairs = newPairing(context, trampoline, func(call) {})
+	tracer.symbols.modules["driver"] = &module{name: "driver", functions: []moduleFunction{{name: "f", section: ".text", size: 8}}}
+	require.NoError(t, os.MkdirAll(filepath.Join(root, "module/driver/sections"), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(root, "module/driver/sections/.text"), []byte("0xffffffffc0001000"), 0o644))
+	for _, name := range []string{"fix", "stranger", "driver"} {
+		tracer.Refused(name)
+	}
+	words, err := os.ReadFile(filter)
+	require.NoError(t, err)
+	require.Equal(t, "!*:mod:fix\n", string(words))
+}
+
+// TestOver: a task that sleeps has nothing to tell any more, unless a record of
+// it is held back; one that runs may.
+func TestOver(t *testing.T) {
+	proc := t.TempDir()
+	for tid, state := range map[string]string{"7": "S", "8": "R"} {
+		require.NoError(t, os.MkdirAll(filepath.Join(proc, tid), 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(proc, tid, "stat"), []byte(tid+" (cat) "+state+" 1"), 0o644))
+	}
+	tracer := New(Options{Proc: proc})
+	tracer.instance, tracer.counts = &instance{}, newCounts(0, tracer.traced)
+	require.True(t, tracer.over(stackKey{inTask, 7}))
+	require.False(t, tracer.over(stackKey{inTask, 8}))
+	require.True(t, tracer.over(stackKey{inTask, 9}), "it is gone")
+	tracer.held = []record{entry(7, 1), {kind: born, pid: 9}}
+	require.False(t, tracer.over(stackKey{inTask, 7}))
+	require.True(t, tracer.over(stackKey{inTask, 9}))
+}

@@ -131,12 +131,12 @@ func (t *Tracer) There(name, path string) {
 }
 
 // Refused takes back what Loading had: the kernel keeps the words for a module
-// that has not come, and their numbers will be another's.
+// that has not come, and their numbers will be another's. Of one that is there
+// already, which is why it was refused, all stays.
 func (t *Tracer) Refused(name string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.symbols.forget(name)
-	if t.pairs == nil || len(t.expected(name)) == 0 {
+	if t.pairs == nil || !t.concerns(name) || t.symbols.module(name) != nil {
 		return
 	}
 	_ = t.o.Run(func() error { return t.instance.filter("!*:mod:" + name) })
