@@ -256,7 +256,7 @@ func (f *runFlags) showRuns(cmd *cobra.Command, r report.Report, dir string, dro
 	if f.until != "" { // whether it was found is all that counts
 		good = r.Found() != ""
 		if good && err != nil {
-			fmt.Fprintf(cmd.ErrOrStderr(), "switchyard: of the other runs: %v\n", err)
+			fmt.Fprintf(report.Plain(cmd.ErrOrStderr()), "switchyard: of the other runs: %v\n", err)
 			err = nil
 		}
 	}

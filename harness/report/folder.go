@@ -276,6 +276,7 @@ func save(path string, write func(io.Writer) error) error {
 
 // WriteText writes the report for a terminal.
 func (r Report) WriteText(w io.Writer) {
+	w = Plain(w)
 	if r.Searches != nil {
 		r.WriteSearches(w)
 		return
