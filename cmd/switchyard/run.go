@@ -313,10 +313,10 @@ func (f *runFlags) runAll(ctx context.Context, y *run.Yard, scr *screen, cmd *co
 // would.
 func saveReports(dir string) error {
 	folder, err := report.FromFolder(dir)
-	if err != nil {
+	if len(folder.Runs) == 0 && err != nil {
 		return err
 	}
-	return folder.SaveAll(dir)
+	return errors.Join(err, folder.SaveAll(dir)) // of those that can be read
 }
 
 // start is how the guest of a run starts.
