@@ -42,7 +42,7 @@ func (f *bundleFlag) keeps() bool {
 	return f.bundle == string(bundle.Always) || f.bundle == string(bundle.Full)
 }
 
-// bundleIn is the bundle that path is, or that lies alone in the folder path;
+// bundleIn is the bundle that path is, or that lies alone below the folder path;
 // "" for none.
 func bundleIn(path string) string {
 	info, err := os.Stat(path)
@@ -52,9 +52,7 @@ func bundleIn(path string) string {
 	if !info.IsDir() {
 		return path
 	}
-	here, _ := filepath.Glob(filepath.Join(path, bundle.FileName))
-	below, _ := filepath.Glob(filepath.Join(path, "*", bundle.FileName))
-	if all := append(here, below...); len(all) == 1 {
+	if all := below(path, bundle.FileName); len(all) == 1 {
 		return all[0]
 	}
 	return ""

@@ -320,7 +320,7 @@ func untold(cmd *cobra.Command, err error, reports []report.Report) error {
 		}
 	}
 	if err != nil {
-		fmt.Fprintf(cmd.ErrOrStderr(), "switchyard: %v\n", err)
+		fmt.Fprintf(report.Plain(cmd.ErrOrStderr()), "switchyard: %v\n", err)
 	}
 	if empty {
 		return errUntold

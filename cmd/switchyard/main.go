@@ -78,10 +78,12 @@ func exitStatus(err error) int {
 	if err == nil || errors.Is(err, errUnexpected) || errors.Is(err, errUntold) || errors.Is(err, errRefused) {
 		return statusOf(err)
 	}
-	fmt.Fprintf(os.Stderr, "switchyard: %v\n", err)
+	// What was read may be in it: of a stranger's bundle, of a module.
+	stderr := report.Plain(os.Stderr)
+	fmt.Fprintf(stderr, "switchyard: %v\n", err)
 	switch {
 	case errors.As(err, &build):
-		fmt.Fprintf(os.Stderr, "%s\n", build.Log)
+		fmt.Fprintf(stderr, "%s\n", build.Log)
 	case statusOf(err) == exitInput && errors.As(err, &usage):
 		fmt.Fprintln(os.Stderr, "`switchyard help` shows examples")
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
 
+	"github.com/switchyard-project/switchyard/harness/report"
 	"github.com/switchyard-project/switchyard/harness/run"
 )
 
@@ -47,6 +48,7 @@ func newScreen(out io.Writer) *screen {
 
 // bytes shows a download; it is a kernels.Progress.
 func (s *screen) bytes(what string, done, total int64) {
+	what = report.OneLine(what)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.tty == nil {
@@ -75,6 +77,7 @@ func (s *screen) bytes(what string, done, total int64) {
 
 // objects shows a kernel being built; it is a kernels.Progress.
 func (s *screen) objects(what string, done, total int64) {
+	what = report.OneLine(what)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.tty == nil {
@@ -101,6 +104,7 @@ func (s *screen) objects(what string, done, total int64) {
 
 // step says what is being done for a kernel.
 func (s *screen) step(kernel, text string) {
+	kernel, text = report.OneLine(kernel), report.OneLine(text)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.tty == nil {
@@ -128,6 +132,7 @@ func (s *screen) step(kernel, text string) {
 func (s *screen) waiting(what string) { s.note("waiting for " + what) }
 
 func (s *screen) note(text string) {
+	text = report.Lines(text) // and not what s.tty writes, which draws
 	if s.tty == nil {
 		fmt.Fprintln(s.out, text)
 		return

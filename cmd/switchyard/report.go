@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 
@@ -25,7 +26,8 @@ text one, and write all of them there: report.json, report.txt, report.html,
 junit.xml, and for each kernel a trace.json that ui.perfetto.dev opens. They are
 what the run wrote itself, to the byte; of a run that was killed they tell what
 it had seen, and where it was cut off.
-The exit status is 1 if anything in them is not as expected.`,
+The exit status is 1 if anything in them is not as expected, and 2 if the log of
+a run cannot be read: then they are of the others.`,
 		Example: `  switchyard report artifacts/
   switchyard report artifacts/ -o elsewhere/
   switchyard report merge artifacts/ -o report.json -junit junit.xml -summary summary.md`,
@@ -56,9 +58,9 @@ func (f *againFlags) run(cmd *cobra.Command, dir string) error {
 	if f.format != "text" && f.format != "json" {
 		return usageError{fmt.Errorf("-format %s: must be text or json", f.format)}
 	}
-	r, err := report.FromFolder(dir)
-	if err != nil {
-		return err
+	r, unread := report.FromFolder(dir)
+	if len(r.Runs) == 0 && unread != nil {
+		return unread
 	}
 	if f.out != "" {
 		if err := makeDir("-o", f.out); err != nil {
@@ -68,8 +70,9 @@ func (f *againFlags) run(cmd *cobra.Command, dir string) error {
 	if err := r.SaveAll(cmp.Or(f.out, dir)); err != nil {
 		return err
 	}
+	err := unread // of some of them: what the others tell is shown
 	if f.format == "json" {
-		err = r.WriteJSON(cmd.OutOrStdout())
+		err = errors.Join(err, r.WriteJSON(cmd.OutOrStdout()))
 	} else {
 		r.WriteText(cmd.OutOrStdout())
 	}

@@ -6,14 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"al.essio.dev/pkg/shellescape"
 	"github.com/spf13/cobra"
 
-	"github.com/switchyard-project/switchyard/harness/patch"
+	"github.com/switchyard-project/switchyard/harness/report"
 	"github.com/switchyard-project/switchyard/harness/run"
 )
 
@@ -81,21 +80,21 @@ func (f *reproFlags) run(cmd *cobra.Command, path string) error {
 	if err := f.reproBundleFlags.check(); err != nil {
 		return err
 	}
-	dir, err := recordingIn(path)
-	if file := bundleIn(path); err != nil && file != "" {
-		return f.bundle(cmd, file, debugger)
-	}
-	if err == nil {
-		err = f.forRecordings(cmd)
-	}
+	found, recorded, err := toRepeat(path)
 	if err != nil {
 		return err
 	}
-	return f.replayed(cmd, dir, debugger)
+	if !recorded {
+		return f.bundle(cmd, found, debugger)
+	}
+	if err := f.forRecordings(cmd); err != nil {
+		return err
+	}
+	return f.replayed(cmd, run.Replay{Dir: found, Debugger: debugger, StopAt: f.stopAt})
 }
 
-// replayed replays the recording in dir.
-func (f *reproFlags) replayed(cmd *cobra.Command, dir, debugger string) error {
+// replayed replays a recording.
+func (f *reproFlags) replayed(cmd *cobra.Command, r run.Replay) error {
 	machine := machineFlags{accel: "tcg", qemu: f.qemu, mem: run.DefaultMemMiB, bootTimeout: run.DefaultBootTimeout}
 	if err := machine.check(); err != nil {
 		return err
@@ -111,17 +110,16 @@ func (f *reproFlags) replayed(cmd *cobra.Command, dir, debugger string) error {
 		return err
 	}
 	w := cmd.OutOrStdout()
-	replayed, err := y.Replay(cmd.Context(), run.Replay{
-		Dir: dir, Out: out, Debugger: debugger, StopAt: f.stopAt,
-		Waiting: func(vmlinux string) {
-			done()
-			fmt.Fprintf(w, "The guest waits for gdb:\n  gdb %s -ex 'target remote %s'\n", shellescape.Quote(vmlinux), gdbAddress(f.gdb))
-		},
-		Stopped: func(at run.Stop) {
-			done()
-			fmt.Fprintf(w, "stopped after %d instructions; the console's last line: %s\n%s", at.Instructions, at.Console, at.Registers)
-		},
-	})
+	r.Out = out
+	r.Waiting = func(vmlinux string) {
+		done()
+		fmt.Fprintf(w, "The guest waits for gdb:\n  gdb %s -ex 'target remote %s'\n", shellescape.Quote(vmlinux), gdbAddress(f.gdb))
+	}
+	r.Stopped = func(at run.Stop) {
+		done()
+		tellStop(w, at)
+	}
+	replayed, err := y.Replay(cmd.Context(), r)
 	done()
 	if err != nil {
 		drop()
@@ -130,8 +128,14 @@ func (f *reproFlags) replayed(cmd *cobra.Command, dir, debugger string) error {
 	return f.tell(w, replayed, out, drop)
 }
 
+// tellStop says where a guest stands; the console is a stranger's.
+func tellStop(w io.Writer, at run.Stop) {
+	fmt.Fprintf(report.Plain(w), "stopped after %d instructions; the console's last line: %s\n%s", at.Instructions, report.OneLine(at.Console), at.Registers)
+}
+
 // tell says what came of it.
 func (f *reproFlags) tell(w io.Writer, r *run.Replayed, out string, drop func()) error {
+	w = report.Plain(w)
 	switch {
 	case !r.Ended:
 		drop()
@@ -178,29 +182,4 @@ func (f *reproFlags) debugger() (string, error) {
 func gdbAddress(flag string) string {
 	_, address, _ := strings.Cut(flag, ":")
 	return shellescape.Quote(address)
-}
-
-// recordingIn finds the folder of the one recording in what a run was given as
-// its -artifacts.
-func recordingIn(path string) (string, error) {
-	if _, err := os.Stat(filepath.Join(path, run.RecordingFile)); err == nil {
-		return path, nil
-	}
-	found, err := filepath.Glob(filepath.Join(path, "*", run.RecordingFile))
-	switch {
-	case err != nil:
-		return "", err
-	case len(found) == 1:
-		return filepath.Dir(found[0]), nil
-	case len(found) > 1:
-		var dirs []string
-		for _, f := range found {
-			dirs = append(dirs, filepath.Dir(f))
-		}
-		return "", &patch.InputError{Path: path, Text: "holds several recordings; name one: " + strings.Join(dirs, ", ")}
-	}
-	if _, err := os.Stat(path); err != nil {
-		return "", &patch.InputError{Path: path, Text: err.Error(), Err: err}
-	}
-	return "", &patch.InputError{Path: path, Text: "holds no recording (" + run.RecordingFile + ") and no bundle: give a bundle, or the artifacts folder of a run with -record that ended by itself"}
 }

@@ -46,7 +46,22 @@ func (f *reproBundleFlags) check() error {
 func (f *reproBundleFlags) forRecordings(cmd *cobra.Command) error {
 	for _, name := range []string{"repeat", "kernel", "rebuild", "accel", "vms"} {
 		if cmd.Flags().Changed(name) {
-			return usageError{fmt.Errorf("-%s is for bundles; a recording has one way to go", name)}
+			return usageError{fmt.Errorf("-%s is for doing a bundle's run again; a recording has one way to go", name)}
+		}
+	}
+	return nil
+}
+
+// consent says, as a usage error, that the flags do not go together for a
+// bundle. QEMU reads a recording outside of the guest: only -replay, which says
+// so, lets a stranger's be read.
+func (f *reproFlags) consent(cmd *cobra.Command) error {
+	if f.replay {
+		return f.forRecordings(cmd)
+	}
+	for _, name := range []string{"gdb", "stop-at"} {
+		if cmd.Flags().Changed(name) {
+			return usageError{fmt.Errorf("-%s is of a replay: of a bundle it needs -replay, by which QEMU reads the recording in it, so only of people you trust", name)}
 		}
 	}
 	return nil
@@ -54,16 +69,19 @@ func (f *reproBundleFlags) forRecordings(cmd *cobra.Command) error {
 
 // bundle does a bundle's run again.
 func (f *reproFlags) bundle(cmd *cobra.Command, path, debugger string) error {
+	if err := f.consent(cmd); err != nil {
+		return err
+	}
 	o, remove, err := openBundle(path)
 	if err != nil {
 		return err
 	}
 	defer remove()
-	if f.replay || f.gdb != "" || f.stopAt > 0 {
+	if f.replay {
 		if !o.Recording {
 			return &bundle.Error{Path: path, Err: fmt.Errorf("it holds no recording to replay: only a run with -record leaves one")}
 		}
-		return f.replayed(cmd, o.File(bundle.RecordingDir), debugger)
+		return f.replayed(cmd, run.Replay{Dir: o.File(bundle.RecordingDir), Of: &o.Manifest, Debugger: debugger, StopAt: f.stopAt})
 	}
 	machine := machineFlags{accel: accelOf(f.accel, o), qemu: f.qemu, mem: run.DefaultMemMiB, bootTimeout: run.DefaultBootTimeout}
 	if err := machine.check(); err != nil {

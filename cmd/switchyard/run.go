@@ -256,7 +256,7 @@ func (f *runFlags) showRuns(cmd *cobra.Command, r report.Report, dir string, dro
 	if f.until != "" { // whether it was found is all that counts
 		good = r.Found() != ""
 		if good && err != nil {
-			fmt.Fprintf(cmd.ErrOrStderr(), "switchyard: of the other runs: %v\n", err)
+			fmt.Fprintf(report.Plain(cmd.ErrOrStderr()), "switchyard: of the other runs: %v\n", err)
 			err = nil
 		}
 	}
@@ -313,10 +313,10 @@ func (f *runFlags) runAll(ctx context.Context, y *run.Yard, scr *screen, cmd *co
 // would.
 func saveReports(dir string) error {
 	folder, err := report.FromFolder(dir)
-	if err != nil {
+	if len(folder.Runs) == 0 && err != nil {
 		return err
 	}
-	return folder.SaveAll(dir)
+	return errors.Join(err, folder.SaveAll(dir)) // of those that can be read
 }
 
 // start is how the guest of a run starts.

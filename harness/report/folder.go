@@ -14,6 +14,7 @@ import (
 	"slices"
 
 	"github.com/google/renameio/v2"
+	"github.com/hashicorp/go-multierror"
 
 	"github.com/switchyard-project/switchyard/harness/observe"
 )
@@ -121,10 +122,14 @@ type Folder struct {
 	Dir string
 	// Dirs are the folders of the report's runs, below Dir.
 	Dirs []string
+
+	nothing []int // which of the runs left nothing that tells of them
 }
 
 // FromFolder computes the report of what one `switchyard run` left in dir, or
-// of the one run whose folder that is. Errors: as FromLogs.
+// of the one run whose folder that is. Errors: as FromLogs. Of several runs those
+// that can be read are in the folder all the same, and the errors of the others
+// come together.
 func FromFolder(dir string) (*Folder, error) {
 	f := &Folder{Dir: dir}
 	var torn []error
@@ -161,7 +166,7 @@ func FromFolder(dir string) (*Folder, error) {
 		}
 	}
 	err = f.take(c, tried)
-	if err == nil && !c.Search {
+	if !c.Search {
 		f.Repeats = c.Report(f.byFolder(), dropped).Repeats
 	}
 	if err == nil && len(f.Runs)+len(f.Searches)+len(f.Repeats) == 0 {
@@ -172,6 +177,7 @@ func FromFolder(dir string) (*Folder, error) {
 
 // take takes in the runs that were to be.
 func (f *Folder) take(c Command, tried []Tried) error {
+	var all []string
 	for _, name := range c.Runs {
 		if !filepath.IsLocal(name) {
 			return &FormatError{filepath.Join(f.Dir, CommandFile), fmt.Errorf("%q is no folder in it", name)}
@@ -188,13 +194,21 @@ func (f *Folder) take(c Command, tried []Tried) error {
 				dirs = append(dirs, filepath.Join(name, SeedFolder(v.Seeds[0])))
 			}
 		}
-		for _, dir := range dirs {
-			if err := f.add(dir); err != nil {
-				return err
-			}
+		all = append(all, dirs...)
+	}
+	var errs *multierror.Error
+	for _, dir := range all {
+		err := f.add(dir)
+		if len(all) > 1 && errors.Is(err, errNothing) {
+			f.leftNothing(dir)
+			err = nil
+		}
+		if err != nil {
+			errs = multierror.Append(errs, err)
 		}
 	}
-	return nil
+	f.nameNothing()
+	return errs.ErrorOrNil()
 }
 
 func (f *Folder) byFolder() map[string]Run {
@@ -225,7 +239,10 @@ func (f *Folder) SaveAll(out string) error {
 	if err := f.Report.SaveAll(out); err != nil {
 		return err
 	}
-	for _, dir := range f.Dirs {
+	for i, dir := range f.Dirs {
+		if slices.Contains(f.nothing, i) {
+			continue
+		}
 		if err := os.MkdirAll(filepath.Join(out, dir), 0o755); err != nil {
 			return err
 		}
@@ -276,6 +293,7 @@ func save(path string, write func(io.Writer) error) error {
 
 // WriteText writes the report for a terminal.
 func (r Report) WriteText(w io.Writer) {
+	w = Plain(w)
 	if r.Searches != nil {
 		r.WriteSearches(w)
 		return

@@ -39,7 +39,7 @@ func (r Run) writeFutures(w io.Writer) {
 		width = max(width, len(f.Name))
 	}
 	for _, f := range r.Futures {
-		fmt.Fprintf(w, "  %-*s  %s\n", width, f.Name, oneLine(f.outcome()))
+		fmt.Fprintf(w, "  %-*s  %s\n", width, oneLine(f.Name), oneLine(f.outcome()))
 	}
 }
 

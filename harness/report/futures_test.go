@@ -32,7 +32,7 @@ func TestFutures(t *testing.T) {
   wait    not freed after 3.00 s: cat/97 (user task) asleep on patched hold_park and 1 more
   signal  freed after 12 ms
   force   freed after 900 ms (consistency is gone)
-  wake    not freed after 5 ms, crashed: the kernel reported:  BUG
+  wake    not freed after 5 ms, crashed: the kernel reported: �BUG
   revert  not tried: no space left on device
 `, `"guest_ns": 12000000`},
 	} {

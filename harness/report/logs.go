@@ -31,6 +31,10 @@ func FromLogs(dir string) (Run, error) {
 	return l.run()
 }
 
+// errNothing is of a run whose own log has no whole line, as of one whose
+// machine lost its power, or whose disk was full, when it began.
+var errNothing = errors.New("it is empty: the run ended before it began")
+
 // logs are the two of a run; see package observe.
 type logs struct {
 	dir           string
@@ -45,7 +49,7 @@ func readLogs(dir string) (*logs, error) {
 		return nil, err
 	}
 	if len(l.own) == 0 {
-		return nil, &FormatError{filepath.Join(dir, observe.RunFile), errors.New("it is empty: the run ended before it began")}
+		return nil, &FormatError{filepath.Join(dir, observe.RunFile), errNothing}
 	}
 	l.timeline, err = readLog(filepath.Join(dir, observe.TimelineFile), &l.torn)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) { // of a run that got no guest there is none

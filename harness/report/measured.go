@@ -27,7 +27,7 @@ func (run Run) writeMeasured(w io.Writer) {
 		if m.Sympos > 0 {
 			name += fmt.Sprintf("/%d", m.Sympos)
 		}
-		row := table.Row{name, m.Calls}
+		row := table.Row{oneLine(name), m.Calls}
 		if m.Time != nil {
 			row = append(row, m.Time.Started-m.Calls, time.Duration(m.Time.MeanNS), time.Duration(m.Time.LongestNS), time.Duration(m.Time.TotalNS))
 		}

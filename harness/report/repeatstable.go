@@ -15,6 +15,7 @@ import (
 // kernel the verdicts, who was in the way, and the figures; and under them the
 // first run of each verdict that is not as expected.
 func (r Report) WriteRepeats(w io.Writer) {
+	w = Plain(w)
 	for i, one := range r.Repeats {
 		if i > 0 {
 			fmt.Fprintln(w)
@@ -28,16 +29,16 @@ func (r Report) WriteRepeats(w io.Writer) {
 			continue
 		}
 		told[key] = true
-		fmt.Fprintf(w, "\n%s: %s: %s\n", run.Kernel.Release, run.verdict(), oneLine(run.Reason))
+		fmt.Fprintf(w, "\n%s: %s: %s\n", oneLine(run.Kernel.Release), oneLine(run.verdict()), oneLine(run.Reason))
 		run.writeWhere(w)
 	}
 }
 
 func (r Repeats) write(w io.Writer) {
-	fmt.Fprintf(w, "%s on %s: %d runs: %s\n", oneLine(r.Patch), r.Release, r.Runs, r.verdicts())
+	fmt.Fprintf(w, "%s on %s: %d runs: %s\n", oneLine(r.Patch), oneLine(r.Release), r.Runs, oneLine(r.verdicts()))
 	if r.Until != "" {
 		if r.Found != "" {
-			fmt.Fprintf(w, "  %s was found: %s\n", r.Until, r.Found)
+			fmt.Fprintf(w, "  %s was found: %s\n", oneLine(r.Until), oneLine(r.Found))
 		} else {
 			fmt.Fprintf(w, "  %s did not come in %d of %d runs\n", r.Until, r.Runs, r.Planned)
 		}
@@ -75,9 +76,6 @@ func (r Repeats) verdicts() string {
 	}
 	return strings.Join(parts, ", ")
 }
-
-// OneLine keeps what a guest says from drawing on the terminal.
-func OneLine(text string) string { return oneLine(text) }
 
 // InUnit is a figure for people: "1.36 s", "12.4 ms", "1203/s", "2".
 func InUnit(v float64, unit string) string {

@@ -65,26 +65,27 @@ func SearchOf(tried []Tried) Search {
 // the verdicts, the rarest first, and under them why and how to see each that
 // is not as expected again.
 func (r Report) WriteSearches(w io.Writer) {
+	w = Plain(w)
 	t := NewTable(w)
 	t.AppendHeader(table.Row{"kernel", "verdict", "seeds", "share", "for example"})
 	for _, s := range r.Searches {
 		for _, f := range s.Verdicts {
-			t.AppendRow(table.Row{s.Release, f.Verdict, f.Count, fmt.Sprintf("%.1f %%", 100*float64(f.Count)/float64(max(s.Seeds, 1))), seeds(f)})
+			t.AppendRow(table.Row{oneLine(s.Release), oneLine(f.Verdict), f.Count, fmt.Sprintf("%.1f %%", 100*float64(f.Count)/float64(max(s.Seeds, 1))), seeds(f)})
 		}
 	}
 	t.Render()
 	for _, s := range r.Searches {
-		fmt.Fprintf(w, "\n%s: %d seeds, %d different timelines\n", s.Release, s.Seeds, s.Timelines)
+		fmt.Fprintf(w, "\n%s: %d seeds, %d different timelines\n", oneLine(s.Release), s.Seeds, s.Timelines)
 		for _, f := range s.Verdicts {
 			if f.Expected {
 				continue
 			}
-			fmt.Fprintf(w, "  %s: %s\n", f.Verdict, oneLine(f.Reason))
+			fmt.Fprintf(w, "  %s: %s\n", oneLine(f.Verdict), oneLine(f.Reason))
 			if dir := r.evidence(s.Release, f.Verdict); dir != "" {
-				fmt.Fprintf(w, "    evidence: %s\n", dir)
+				fmt.Fprintf(w, "    evidence: %s\n", oneLine(dir))
 			}
 			if f.Repro != "" {
-				fmt.Fprintf(w, "    again:    %s\n", f.Repro)
+				fmt.Fprintf(w, "    again:    %s\n", oneLine(f.Repro))
 			}
 		}
 	}

@@ -73,11 +73,12 @@ func (s Selftests) Booted() bool { return s.Accel != "" }
 // WriteSelftests writes the selftests' results for a terminal: a row for each
 // script of each kernel, and under it what needs attention.
 func (r Report) WriteSelftests(w io.Writer) {
+	w = Plain(w)
 	t := NewTable(w)
 	t.AppendHeader(table.Row{"kernel", "script", "result", "tests", "time"})
 	for _, s := range r.Selftests {
 		for _, script := range s.Scripts {
-			t.AppendRow(table.Row{s.Kernel.Release, script.Name, script.result(), script.tests(), time.Duration(script.WallNS).Round(100 * time.Millisecond)})
+			t.AppendRow(table.Row{oneLine(s.Kernel.Release), oneLine(script.Name), oneLine(script.result()), script.tests(), time.Duration(script.WallNS).Round(100 * time.Millisecond)})
 		}
 	}
 	t.Render()
@@ -87,19 +88,19 @@ func (r Report) WriteSelftests(w io.Writer) {
 			case script.Reason == "":
 				continue
 			case script.AsExpected():
-				fmt.Fprintf(w, "\n%s: %s: %s (known: %s)\n", s.Kernel.Release, script.Name, oneLine(script.Reason), script.Known)
+				fmt.Fprintf(w, "\n%s: %s: %s (known: %s)\n", oneLine(s.Kernel.Release), oneLine(script.Name), oneLine(script.Reason), oneLine(script.Known))
 			default:
-				fmt.Fprintf(w, "\n%s: %s: %s\n", s.Kernel.Release, script.Name, oneLine(script.Reason))
+				fmt.Fprintf(w, "\n%s: %s: %s\n", oneLine(s.Kernel.Release), oneLine(script.Name), oneLine(script.Reason))
 			}
 		}
 		if s.AsExpected() {
 			continue
 		}
 		if s.Artifacts.Dir != "" {
-			fmt.Fprintf(w, "  evidence: %s\n", s.Artifacts.Dir)
+			fmt.Fprintf(w, "  evidence: %s\n", oneLine(s.Artifacts.Dir))
 		}
 		if s.Repro != "" {
-			fmt.Fprintf(w, "  again:    %s\n", s.Repro)
+			fmt.Fprintf(w, "  again:    %s\n", oneLine(s.Repro))
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 // WriteSummary writes what was merged as Markdown, for the page of a CI run:
 // a table of cases by kernels, one of runs, and what failed.
 func (m Merged) WriteSummary(w io.Writer) {
+	w = Plain(w)
 	passed, failed, skipped := 0, 0, 0
 	for _, c := range m.Cases {
 		switch c.Result {

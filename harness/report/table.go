@@ -25,17 +25,19 @@ func NewTable(w io.Writer) table.Writer {
 // WriteTable writes the report for a terminal: a row for each kernel, and
 // under it, for each run that is not as expected, why and where to look.
 func (r Report) WriteTable(w io.Writer) {
+	w = Plain(w)
 	t := NewTable(w)
 	t.AppendHeader(table.Row{"kernel", "verdict", "apply", "revert", "longest interruption", "load", "blockers"})
 	// A column that has nothing to tell is not there.
 	measured := slices.ContainsFunc(r.Runs, func(run Run) bool { return run.Interruption != nil })
 	t.SetColumnConfigs([]table.ColumnConfig{{Name: "longest interruption", Hidden: !measured}})
 	for _, run := range r.Runs {
-		t.AppendRow(table.Row{run.Kernel.Release, verdict(run), phase(run.Transition.Apply), phase(run.Transition.Revert), interrupted(run.Interruption), loads(run.Load), blockers(run.Blockers)})
+		t.AppendRow(table.Row{oneLine(run.Kernel.Release), oneLine(verdict(run)), phase(run.Transition.Apply), phase(run.Transition.Revert), interrupted(run.Interruption), oneLine(loads(run.Load)), blockers(run.Blockers)})
 	}
 	t.Render()
 	for _, run := range r.Runs {
-		if len(r.Runs) == 1 { // of several, the page tells
+		run.Kernel.Release = oneLine(run.Kernel.Release) // it begins lines
+		if len(r.Runs) == 1 {                            // of several, the page tells
 			run.writeInterruption(w)
 			run.writeCalls(w)
 			run.writeLatency(w)
@@ -44,10 +46,10 @@ func (r Report) WriteTable(w io.Writer) {
 		run.writeFutures(w)
 		run.Observer.write(w, run.Kernel.Release)
 		if run.Artifacts.Recording != "" {
-			fmt.Fprintf(w, "\n%s: recorded; to replay: switchyard repro %s\n", run.Kernel.Release, run.Artifacts.Dir)
+			fmt.Fprintf(w, "\n%s: recorded; to replay: switchyard repro %s\n", run.Kernel.Release, oneLine(run.Artifacts.Dir))
 		}
 		if run.Artifacts.Bundle != "" {
-			fmt.Fprintf(w, "\n%s: bundle: %s\n", run.Kernel.Release, filepath.Join(run.Artifacts.Dir, run.Artifacts.Bundle))
+			fmt.Fprintf(w, "\n%s: bundle: %s\n", run.Kernel.Release, oneLine(filepath.Join(run.Artifacts.Dir, run.Artifacts.Bundle)))
 		}
 		for _, warning := range slices.Concat(run.Warnings, run.Patch.Warnings) {
 			fmt.Fprintf(w, "\n%s: %s\n", run.Kernel.Release, oneLine(warning))
@@ -67,7 +69,7 @@ func (r Report) WriteTable(w io.Writer) {
 // writeWhere says where to look, and how to see it again.
 func (run Run) writeWhere(w io.Writer) {
 	if run.Artifacts.Dir != "" {
-		fmt.Fprintf(w, "  evidence: %s\n", run.Artifacts.Dir)
+		fmt.Fprintf(w, "  evidence: %s\n", oneLine(run.Artifacts.Dir))
 	}
 	for _, again := range run.again() {
 		fmt.Fprintf(w, "  again:    %s\n", again)
@@ -78,7 +80,7 @@ func (run Run) writeWhere(w io.Writer) {
 func (run Run) again() (commands []string) {
 	for _, c := range []string{run.Command, run.Repro} {
 		if c != "" {
-			commands = append(commands, c)
+			commands = append(commands, oneLine(c))
 		}
 	}
 	return commands
@@ -88,7 +90,7 @@ func (run Run) again() (commands []string) {
 func (run Run) writeRefusals(w io.Writer) {
 	for _, r := range run.Refusals {
 		r.Release = "" // it begins the line
-		fmt.Fprintf(w, "\n%s: refused (%s): %s\n", run.Kernel.Release, r.Code, oneLine(r.Error()))
+		fmt.Fprintf(w, "\n%s: refused (%s): %s\n", run.Kernel.Release, oneLine(string(r.Code)), oneLine(r.Error()))
 	}
 }
 
@@ -151,15 +153,4 @@ func blockers(all []Blocker) string {
 		text += fmt.Sprintf(" and %d more", n)
 	}
 	return oneLine(text)
-}
-
-// oneLine keeps what a guest says (task names, log lines) from drawing on the
-// terminal.
-func oneLine(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) {
-			return ' '
-		}
-		return r
-	}, text)
 }

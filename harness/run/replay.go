@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/go-multierror"
 
 	"github.com/switchyard-project/switchyard/harness/patch"
+	"github.com/switchyard-project/switchyard/harness/report/bundle"
 	"github.com/switchyard-project/switchyard/harness/vm"
 	"github.com/switchyard-project/switchyard/kernels"
 	"github.com/switchyard-project/switchyard/kernels/store"
@@ -22,6 +23,9 @@ import (
 // Replay is a recorded run to be played again.
 type Replay struct {
 	Dir string // with the recording
+	// Of is the description of the bundle that the recording came in, which the
+	// recording has to agree with; nil for a folder that is this machine's own.
+	Of  *bundle.Manifest
 	Out string // where the machine's logs and results go
 	// Debugger is where QEMU waits for gdb before the first instruction:
 	// "tcp::1234", "unix:PATH,server=on,wait=off"; "" for nowhere.
@@ -62,6 +66,9 @@ type Replayed struct {
 // machine lacks to play it.
 func (y *Yard) Replay(ctx context.Context, r Replay) (*Replayed, error) {
 	about, err := readRecording(r.Dir)
+	if err == nil {
+		err = about.check(r)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -26,6 +26,7 @@ func (r Result) WriteJSON(w io.Writer) error {
 // than noise, and only these; and where there are none, what would have been
 // seen.
 func (r Result) WriteText(w io.Writer) {
+	w = report.Plain(w)
 	for i, p := range r.Pairs {
 		if i > 0 {
 			fmt.Fprintln(w)
@@ -37,7 +38,7 @@ func (r Result) WriteText(w io.Writer) {
 func (p Pair) write(w io.Writer) {
 	fmt.Fprintf(w, "A: %s\nB: %s\n", p.A, p.B)
 	for _, text := range p.Warnings {
-		fmt.Fprintf(w, "%s\n", text)
+		fmt.Fprintf(w, "%s\n", report.OneLine(text))
 	}
 	if len(p.Differences) > 0 {
 		fmt.Fprintln(w)
@@ -47,9 +48,9 @@ func (p Pair) write(w io.Writer) {
 	case p.Identical:
 		fmt.Fprintln(w, "\nEach run of A is the same to the byte as one of B.")
 	case p.Outcome == Unknown && len(p.Differences) > 0: // of the other direction
-		fmt.Fprintf(w, "\nMore cannot be told: %s.\n", p.Reason)
+		fmt.Fprintf(w, "\nMore cannot be told: %s.\n", report.OneLine(p.Reason))
 	case p.Outcome == Unknown:
-		fmt.Fprintf(w, "\nIt cannot be told whether they differ: %s.\n", p.Reason)
+		fmt.Fprintf(w, "\nIt cannot be told whether they differ: %s.\n", report.OneLine(p.Reason))
 	case len(p.Differences) == 0:
 		fmt.Fprintf(w, "\nNo difference that is more than noise, in %s looked at.\n", figuresOf(len(p.Looked)))
 		p.writeSeen(w)
