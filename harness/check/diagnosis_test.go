@@ -78,6 +78,8 @@ func TestBlockerRules(t *testing.T) {
 			says: []string{"idle task swapper/1 is not switched"}, nearMiss: running(observe.KThread), instead: "kthread-runs"},
 		{rule: "vcpu", fires: with(running(observe.UserTask), func(b *observe.Blocker) { b.Comm = "CPU 0/KVM" }), says: []string{"KVM guest's CPU", "15th round"},
 			nearMiss: with(running(observe.UserTask), func(b *observe.Blocker) { b.Comm = "CPU 0/KVMX" }), instead: "user-runs"},
+		{rule: "vcpu", fires: with(running(observe.UserTask), func(b *observe.Blocker) { b.VCPU = true }), says: []string{"KVM guest's CPU"},
+			nearMiss: running(observe.UserTask), instead: "user-runs"},
 		{rule: "vcpu", fires: blocker(observe.UserTask, observe.Waiting, "x", "x", "kvm_arch_vcpu_ioctl_run", "kvm_vcpu_ioctl"), says: []string{"signal"},
 			nearMiss: blocker(observe.UserTask, observe.Waiting, "x", "x", "kvm_vm_ioctl"), instead: "elsewhere"},
 		{rule: "nohz-full", fires: with(running(observe.UserTask), func(b *observe.Blocker) { b.NoHZFull = true }), says: []string{"on CPU 1, which has no tick", "system call"},

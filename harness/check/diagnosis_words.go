@@ -168,7 +168,7 @@ func mainFunction(stack []string) string {
 var vCPUThread = regexp.MustCompile(`^CPU \d+/KVM$`)
 
 func isVCPU(b observe.Blocker) bool {
-	return vCPUThread.MatchString(b.Comm) || hasFrame(b.Stack, func(name string) bool {
+	return b.VCPU || vCPUThread.MatchString(b.Comm) || hasFrame(b.Stack, func(name string) bool {
 		return name == "kvm_arch_vcpu_ioctl_run" || name == "vcpu_enter_guest"
 	}) != ""
 }

@@ -220,6 +220,9 @@ type Blocker struct {
 	Frame string `json:"frame,omitempty"`
 	// NoHZFull: its CPU has no tick while one task runs there.
 	NoHZFull bool `json:"nohz_full,omitempty"`
+	// VCPU: it has spent time as a CPU of a virtual machine (guest_time of
+	// /proc/PID/stat).
+	VCPU bool `json:"vcpu,omitempty"`
 	// Witnesses say who told of it, ByProc, ByCore, ByMemory; none: ByProc.
 	Witnesses []string `json:"witnesses,omitempty"`
 	// Differ is a sentence where two witnesses do not agree, "" where they do.

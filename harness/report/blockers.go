@@ -111,7 +111,7 @@ func remembered(p *observe.Phase) (all []observe.Blocker) {
 		}
 		if seen := last[b.TID]; seen != nil && b.Kind != observe.IdleTask {
 			b.Witnesses = append(slices.Clone(seen.Witnesses), observe.ByMemory)
-			b.Work, b.Stack, b.Wchan, b.NoHZFull = seen.Work, seen.Stack, seen.Wchan, seen.NoHZFull
+			b.Work, b.Stack, b.Wchan, b.NoHZFull, b.VCPU = seen.Work, seen.Stack, seen.Wchan, seen.NoHZFull, seen.VCPU
 			switch {
 			case b.Reason == observe.Waiting && seen.Reason != observe.Running:
 				b.Reason, b.Function, b.Patched, b.Frame = seen.Reason, seen.Function, seen.Patched, seen.Frame

@@ -7,6 +7,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -59,23 +60,29 @@ func (x *Examination) defaults() {
 // (observe.Waiting) may only wait for the core's next round.
 func (x Examination) Blockers(ctx context.Context) []observe.Blocker {
 	x.defaults()
-	_, target, ok := transition(x.Sys)
-	if !ok {
-		return nil
-	}
-	left := x.left(ctx, target)
-	var heard coreWords
-	if x.Core && len(left) <= mostForCore {
-		heard = theCore.listen(ctx, x.Proc, x.Sys)
-	}
-	// Who is left after the core's round is who it could not switch.
 	name, target, ok := transition(x.Sys)
 	if !ok {
 		return nil
 	}
-	out := x.examine(ctx, left, name, target)
-	return heard.merge(out)
+	left := x.left(ctx, target)
+	first := x.examine(ctx, left, name, target)
+	if !x.Core || len(left) > mostForCore || slices.ContainsFunc(first, undisturbed) {
+		return first
+	}
+	heard := theCore.listen(ctx, x.Proc, x.Sys)
+	// Who is left after the core's round is who it could not switch.
+	if name, target, ok := transition(x.Sys); ok {
+		if left := heard.merge(x.examine(ctx, left, name, target)); len(left) > 0 {
+			return left
+		}
+	}
+	return first // it had waited for them, until we asked
 }
+
+// undisturbed says whether a task computes where nothing interrupts it. To
+// switch the core's messages on does: it changes the kernel's text, for which
+// every CPU is interrupted, and the task would no longer be in the way.
+func undisturbed(b observe.Blocker) bool { return b.NoHZFull && b.Reason == observe.Running }
 
 // left are the folders of those that have not switched.
 func (x Examination) left(ctx context.Context, target int) (dirs []string) {
@@ -198,7 +205,7 @@ func examine(dir, patch string, functions []string, buf []byte) (observe.Blocker
 	if err != nil {
 		return observe.Blocker{}, false
 	}
-	out := observe.Blocker{Comm: st.comm, State: st.state, CPU: st.cpu, Kind: kindOf(st), Witnesses: []string{observe.ByProc}}
+	out := observe.Blocker{Comm: st.comm, State: st.state, CPU: st.cpu, Kind: kindOf(st), VCPU: st.guest, Witnesses: []string{observe.ByProc}}
 	out.TID, _ = strconv.Atoi(filepath.Base(dir))
 	out.PID, _ = strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(dir))))
 	if b, err := readFile(dir+"/stack", buf); err == nil {

@@ -207,14 +207,7 @@ func TestTenThousandTasks(t *testing.T) {
 		require.NoError(t, os.Symlink(filepath.Dir(tasks), filepath.Join(root, fmt.Sprint(1000+i))))
 	}
 	patch := filepath.Join(root, "sys/kernel/livepatch/p")
-	require.NoError(t, os.MkdirAll(patch, 0o755))
-	for _, file := range []string{"transition", "enabled"} {
-		require.NoError(t, os.WriteFile(filepath.Join(patch, file), []byte("1\n"), 0o644))
-	}
-	control := filepath.Join(root, "dynamic_debug/control")
-	require.NoError(t, os.MkdirAll(filepath.Dir(control), 0o755))
-	require.NoError(t, os.WriteFile(control, nil, 0o644))
-
+	control := transitionIn(t, root)
 	x := Examination{Proc: root, Sys: filepath.Join(root, "sys"), Functions: []string{"f"}, Core: true}
 	all := x.Blockers(t.Context())
 	require.Len(t, all, maxBlockers)
@@ -237,6 +230,43 @@ func TestTenThousandTasks(t *testing.T) {
 	require.LessOrEqual(t, len(x.Blockers(t.Context())), 1, "its time is over")
 	require.NoError(t, os.WriteFile(filepath.Join(patch, "transition"), []byte("0\n"), 0o644))
 	require.Empty(t, x.Blockers(t.Context()), "no transition runs")
+}
+
+// transitionIn makes a transition of the patch p below root, and the file by
+// which the core is told to print, whose path it gives.
+func transitionIn(t *testing.T, root string) (control string) {
+	t.Helper()
+	control = filepath.Join(root, "dynamic_debug/control")
+	patch := filepath.Join(root, "sys/kernel/livepatch/p")
+	for path, text := range map[string]string{
+		filepath.Join(patch, "transition"): "1\n", filepath.Join(patch, "enabled"): "1\n", control: "",
+		filepath.Join(root, "sys/kernel/printk"): "4 4 1 7\n",
+	} {
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
+	}
+	return control
+}
+
+// TestUndisturbed: while a task computes on a CPU without a tick the core is not
+// told to print, which would interrupt that CPU and so let the task switch.
+func TestUndisturbed(t *testing.T) {
+	root := t.TempDir()
+	showTask(t, root, 1, 1, 0)
+	stat := fmt.Sprintf("1 (compute) R %s 1 0", strings.TrimSpace(strings.Repeat("0 ", 35)))
+	require.NoError(t, os.WriteFile(filepath.Join(root, "1/task/1/stat"), []byte(stat), 0o644))
+	control := transitionIn(t, root)
+	tickless := filepath.Join(root, "sys/devices/system/cpu/nohz_full")
+	require.NoError(t, os.MkdirAll(filepath.Dir(tickless), 0o755))
+	require.NoError(t, os.WriteFile(tickless, []byte("1\n"), 0o644))
+
+	all := Examination{Proc: root, Sys: filepath.Join(root, "sys"), Core: true}.Blockers(t.Context())
+	require.Len(t, all, 1)
+	require.True(t, all[0].NoHZFull)
+	require.Equal(t, observe.Running, all[0].Reason)
+	text, err := os.ReadFile(control)
+	require.NoError(t, err)
+	require.Empty(t, text, "the core was told to print")
 }
 
 func TestCPUList(t *testing.T) {

@@ -24,6 +24,9 @@ func TestParseStat(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, stat{comm: comm, state: "S", flags: 69238880, cpu: 3}, got)
 	}
+	vcpu, err := parseStat([]byte("12 (x) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 5 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 17 3 0 0 0 7"))
+	require.NoError(t, err)
+	require.True(t, vcpu.guest, "guest_time is its 43rd field")
 	for flags, kind := range map[string]string{
 		"69238880": observe.KWorker,  // kworker of 6.1: WQ_WORKER, KTHREAD, …
 		"2129984":  observe.KThread,  // ksoftirqd

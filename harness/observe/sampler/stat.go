@@ -22,6 +22,7 @@ type stat struct {
 	state string
 	flags uint64
 	cpu   int
+	guest bool // it has spent time as the CPU of a virtual machine
 }
 
 var errStat = errors.New("stat: not as it should be")
@@ -45,5 +46,6 @@ func parseStat(b []byte) (stat, error) {
 	if err != nil {
 		return stat{}, errStat
 	}
-	return stat{comm: string(b[from+1 : to]), state: string(fields[0]), flags: flags, cpu: cpu}, nil
+	guest := len(fields) > 40 && string(fields[40]) != "0"
+	return stat{comm: string(b[from+1 : to]), state: string(fields[0]), flags: flags, cpu: cpu, guest: guest}, nil
 }
