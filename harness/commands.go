@@ -3,10 +3,14 @@
 package harness
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/switchyard-project/switchyard/images"
 )
 
 // ReadFile gives the content of a file in the guest.
@@ -47,6 +51,21 @@ func (v *VM) commandError(err error) error {
 		return fmt.Errorf("%w (this guest was booted without harness.Commands())", err)
 	}
 	return err
+}
+
+// Program builds a Go command, a folder as `go build` takes it ("./tasks"), puts
+// it into the guest and gives its path there, for Run and Start.
+func (v *VM) Program(t testing.TB, pkg string) (path string) {
+	t.Helper()
+	b, err := images.Program(v.ctx, v.yard.Store, pkg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path = "/run/" + filepath.Base(pkg)
+	if err := v.Client.Put(v.ctx, path, 0o755, bytes.NewReader(b), int64(len(b))); err != nil {
+		t.Fatalf("put %s into the guest: %v", pkg, v.Explain(err))
+	}
+	return path
 }
 
 // Task is a command running in the guest.

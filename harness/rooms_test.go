@@ -58,7 +58,7 @@ var apart = []struct{ room, from, why string }{
 var forTests = []string{"harness/patch/tree/treetest"}
 
 // guest is what runs in the guest; it must stay free of what runs outside.
-var guest = []string{"cmd/guestd"}
+var guest = []string{"cmd/guestd", "cases/tasks"}
 
 type goPackage struct {
 	ImportPath                         string
