@@ -24,6 +24,7 @@ const (
 	IdleWakeUp            Capability = "idle-wake-up"
 	ReliableStacks        Capability = "reliable-stacks"
 	KretprobeUnwinding    Capability = "kretprobe-unwinding"
+	BPFUnwinding          Capability = "bpf-unwinding"
 	ORC                   Capability = "orc"
 	FramePointer          Capability = "frame-pointer"
 	PreemptDynamic        Capability = "preempt-dynamic"
@@ -116,6 +117,9 @@ var facts = []fact{
 	{name: KretprobeUnwinding, means: "a stack stays reliable where a kretprobe has replaced a return address: the unwinder finds it again", since: "5.16",
 		config: []option{set("CONFIG_KRETPROBES")},
 		source: "kernel: commit 19138af1bd88 (x86/unwind: Recover kretprobe trampoline entry)"},
+	{name: BPFUnwinding, means: "a stack stays reliable where code made for a BPF program is on it (its trampoline): the unwinder goes by that code's frame pointer", since: "6.19",
+		config: []option{set("CONFIG_UNWINDER_ORC")},
+		source: measured + "a task that slept below a function with an fexit program: in the way on Debian's 5.10.262 to 6.18.15, switched on 6.19.14 to 7.3.4; bpf_has_frame_pointer() came with it"},
 	{name: ORC, means: "stacks are unwound by ORC tables, without frame pointers", since: "4.14",
 		config: []option{set("CONFIG_UNWINDER_ORC")}, source: "kernel: Documentation/arch/x86/orc-unwinder.rst; the config decides"},
 	{name: FramePointer, means: "stacks are unwound by frame pointers, which functions keep",

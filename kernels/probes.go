@@ -38,6 +38,7 @@ var probes = map[Capability]probe{
 	IdleWakeUp:            {look: wakesIdle},
 	ReliableStacks:        {look: warnsOfStacks},
 	KretprobeUnwinding:    {look: memberOf("unwind_state", "kr_cur")},
+	BPFUnwinding:          {look: symbolOf("bpf_has_frame_pointer")},
 	ORC:                   {look: sectionOf(".orc_unwind")},
 	FramePointer:          {look: keepsFrames},
 	PreemptDynamic:        {look: symbolOf("sched_dynamic_update")},
