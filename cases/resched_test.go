@@ -18,13 +18,7 @@ import (
 // switch at, the transition waits for it as long as it runs.
 func TestCondResched(t *testing.T) {
 	harness.EachKernel(t, func(t *testing.T, k *kernels.Kit) {
-		// The CPU of the spinner is its own, so that the agent that asks for
-		// the transition, and the core's work, never take it. The other one is
-		// kept busy: an idle CPU's timers, that of the core's work too, are
-		// handed to one that is not (from 6.9 on, and to isolated ones until
-		// 6.18; commit 7ee988770326, timers: Implement the hierarchical pull
-		// model).
-		vm := harness.Boot(t, k, harness.CPUs(2), harness.KernelArgs("isolcpus=1"), harness.Load("proc-readers"))
+		vm := alone(t, k)
 		spin := spinner(t, vm)
 		vm.LoadsProgress(t)
 		if k.Can(kernels.CondReschedSwitching) {
@@ -42,7 +36,7 @@ func TestCondResched(t *testing.T) {
 				spin = spinner(t, vm)
 				continue
 			}
-			p.Expect(t, check.Stalled(check.Named("switchyard-spin"), check.Kind(check.KThread), check.Running))
+			p.Expect(t, check.Stalled(check.Named("switchyard-spin"), check.Kind(check.KThread), check.Running, check.Diagnosed("kthread-runs")))
 			require.Equal(t, 1, p.Phase(t).Left(), "tasks left besides the one that runs")
 
 			vm.Remove(t, spin) // it ends
@@ -55,9 +49,9 @@ func TestCondResched(t *testing.T) {
 }
 
 // spinner starts the kthread.
-func spinner(t *testing.T, vm *harness.VM) (module string) {
+func spinner(t *testing.T, vm *harness.VM, params ...string) (module string) {
 	t.Helper()
-	m := vm.Insert(t, "testdata/spin")
+	m := vm.Insert(t, "testdata/spin", params...)
 	vm.Eventually(t, "/sys/kernel/debug/switchyard_spin/turns", func(n string) bool { return n != "0" })
 	return m.Name
 }

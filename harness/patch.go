@@ -4,6 +4,7 @@ package harness
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -69,18 +70,18 @@ func (v *VM) build(t testing.TB, src *patch.Source, below ...*patch.Source) *pat
 	return m
 }
 
-// Insert builds the module at path and loads it.
-func (v *VM) Insert(t testing.TB, path string) *patch.Module {
+// Insert builds the module at path and loads it with params ("name=value").
+func (v *VM) Insert(t testing.TB, path string, params ...string) *patch.Module {
 	t.Helper()
 	m := v.Build(t, path)
-	v.InsertModule(t, m)
+	v.InsertModule(t, m, params...)
 	return m
 }
 
 // InsertModule loads a built module.
-func (v *VM) InsertModule(t testing.TB, m *patch.Module) {
+func (v *VM) InsertModule(t testing.TB, m *patch.Module, params ...string) {
 	t.Helper()
-	if err := v.Guest.Insert(v.ctx, m, ""); err != nil {
+	if err := v.Guest.Insert(v.ctx, m, strings.Join(params, " ")); err != nil {
 		t.Fatalf("load %s: %+v", m.Name, err)
 	}
 }

@@ -224,6 +224,12 @@ func artifacts(t testing.TB, y *run.Yard) string {
 	return dir
 }
 
+// CPUsTakeTurns says whether the machine runs one of its vCPUs at a time: one
+// that is busy and not interrupted holds the others up for 100 ms each time.
+func (v *VM) CPUsTakeTurns() bool {
+	return vm.Execution{Accel: v.Accel, Major: v.QEMU.Major()}.TakesTurns()
+}
+
 // Died waits for the machine's end, which this test brings about, and gives
 // its cause.
 func (v *VM) Died(t testing.TB) error {

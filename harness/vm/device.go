@@ -93,14 +93,20 @@ type Execution struct {
 	Log     *ExecutionLog
 }
 
+// TakesTurns says whether one vCPU runs at a time: until it idles or is
+// interrupted, and for 100 ms at most (TCG_KICK_PERIOD of QEMU).
+func (e Execution) TakesTurns() bool {
+	// Multi-threaded TCG of 7.2 executes stale int3 bytes after the kernel
+	// patched its text: 7 of 14 boots oopsed. On 10: 0 of 8.
+	return e.Accel != KVM && (e.Major < 10 || e.Virtual)
+}
+
 func (e Execution) Cmdline() []string {
 	if e.Accel == KVM {
 		return []string{"-accel", "kvm", "-cpu", "host"}
 	}
 	accel := "tcg"
-	if e.Major < 10 || e.Virtual {
-		// Multi-threaded TCG of 7.2 executes stale int3 bytes after the
-		// kernel patched its text: 7 of 14 boots oopsed. On 10: 0 of 8.
+	if e.TakesTurns() {
 		accel = "tcg,thread=single"
 	}
 	// Kernels clear and copy memory with rep stosb and rep movsb where the

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A kthread bound to the last CPU that does nothing but ask, by
- * cond_resched(), whether somebody else wants that CPU. With isolcpus= for it
- * nobody does, so the kthread is found running whenever it is looked at.
+ * A kthread bound to the last CPU that does nothing but ask whether somebody
+ * else wants that CPU. With isolcpus= for it nobody does, so the kthread is
+ * found running whenever it is looked at. It asks by cond_resched(), or with
+ * by_schedule=1 as vhost's workers did, who called schedule() themselves.
+ * Its name is that of the parameter comm.
  * Knob in debugfs, folder switchyard_spin:
  *   turns   how often it has asked
  */
@@ -18,19 +20,26 @@ static struct task_struct *spinner;
 static struct dentry *dir;
 static u64 turns;
 
+static bool by_schedule;
+module_param(by_schedule, bool, 0444);
+static char *comm = "switchyard-spin";
+module_param(comm, charp, 0444);
+
 static int spin_loop(void *unused)
 {
 	while (!kthread_should_stop()) {
 		WRITE_ONCE(turns, turns + 1);
-		/* With the mark that trampolines are freed after. */
-		cond_resched_tasks_rcu_qs();
+		if (by_schedule)
+			schedule();
+		else /* with the mark that trampolines are freed after */
+			cond_resched_tasks_rcu_qs();
 	}
 	return 0;
 }
 
 static int __init spin_init(void)
 {
-	spinner = kthread_create(spin_loop, NULL, "switchyard-spin");
+	spinner = kthread_create(spin_loop, NULL, "%s", comm);
 	if (IS_ERR(spinner))
 		return PTR_ERR(spinner);
 	kthread_bind(spinner, cpumask_last(cpu_online_mask));
@@ -48,5 +57,5 @@ static void __exit spin_exit(void)
 
 module_init(spin_init);
 module_exit(spin_exit);
-MODULE_DESCRIPTION("A kthread that runs and calls cond_resched()");
+MODULE_DESCRIPTION("A kthread that always runs");
 MODULE_LICENSE("GPL");
