@@ -64,7 +64,7 @@ func (v *VM) stopLoads(t testing.TB) {
 			t.Errorf("load %s: %d wrong results, the first: %s", l.spec.Name, final.Errors, final.FirstError)
 		case final.Dead:
 			t.Errorf("load %s ended by itself: %s", l.spec.Name, final.FirstError)
-		case final.Ops == 0:
+		case final.Ops == 0 && !t.Skipped(): // a test that stops at once gives it no time
 			t.Errorf("load %s did nothing", l.spec.Name)
 		}
 	}
