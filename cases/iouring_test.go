@@ -27,7 +27,8 @@ func TestIOWorker(t *testing.T) {
 		require.Equal(t, 1, p.Phase(t).Left(), "tasks left besides the worker")
 		p = p.Follow(t, patience).Expect(t, check.Complete)
 		require.NotEmpty(t, p.Phase(t).Signals, "the worker switched before the core's signal")
-		require.Equal(t, "interrupted system call\n", reader.Wait(t))
+		// 6.18 hands the kernel's own ERESTARTSYS on.
+		require.Regexp(t, "^(interrupted system call|errno 512)\n$", reader.Wait(t))
 		p.Revert(t).Expect(t, check.Complete)
 		p.Unload(t)
 	})
