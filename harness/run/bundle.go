@@ -230,7 +230,8 @@ func (b *bundling) image(spec images.Spec) error {
 	return nil
 }
 
-// patches puts in the modules of a run and what they were made from.
+// patches puts in the modules of a run and what they were made from; of the
+// measurement's own the program has the source.
 func (b *bundling) patches(x *execution) error {
 	for i, src := range x.Patches {
 		mod := bundle.Module{Name: src.Name, Probes: src.Probes}
@@ -257,7 +258,11 @@ func (b *bundling) patches(x *execution) error {
 		}
 		b.With = append(b.With, mod)
 	}
-	return nil
+	if x.timer == nil {
+		return nil
+	}
+	b.Timer = &bundle.Module{}
+	return b.module(b.Timer, x.timer, "timer-")
 }
 
 func (b *bundling) module(mod *bundle.Module, m *patch.Module, prefix string) error {

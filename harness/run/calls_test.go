@@ -29,7 +29,7 @@ func TestLateCallsAreIneffective(t *testing.T) {
 			p := testPlan(t, y, version, "stack_one", "")
 			src, err := patch.Open(filepath.Join("../../cases/testdata", "undone"))
 			require.NoError(t, err)
-			p.Patches, p.Bundle = append(p.Patches, src), bundle.Always
+			p.Patches, p.Bundle, p.Interruption = append(p.Patches, src), bundle.Always, true
 			r, one := deterministic(t, y, p, 1)
 			require.Equal(t, "ineffective", r.Verdict, r.Reason)
 			require.Contains(t, r.Reason, "calls of cmdline_proc_show() ran code whose time was over: that of stack_one, ")
@@ -64,6 +64,10 @@ func rehearsed(t *testing.T, y *Yard, r report.Run) Once {
 	re, err := y.Rehearsal(t.Context(), Repro{Bundle: o})
 	require.NoError(t, err)
 	require.Empty(t, re.Notes)
+	require.Equal(t, *o.Interruption, o.Timer != nil, "the module of the measurement")
+	if o.Timer != nil {
+		require.Equal(t, o.File(o.Timer.File), re.Timer.Path)
+	}
 	once, err := y.Again(t.Context(), re, t.TempDir())
 	require.NoError(t, err)
 

@@ -148,7 +148,12 @@ func (x *execution) prepareLateness(ctx context.Context) error {
 		return nil
 	}
 	var err error
-	if x.timer, err = x.yard.TimerModule(ctx, x.kit); err != nil && ctx.Err() == nil {
+	if x.Timer != nil {
+		x.timer, err = x.build(ctx, x.Timer)
+	} else {
+		x.timer, err = x.yard.TimerModule(ctx, x.kit)
+	}
+	if err != nil && ctx.Err() == nil {
 		x.find(observe.FoundWarning, "%s", timerMissing(err))
 		return nil
 	}

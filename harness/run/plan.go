@@ -40,8 +40,10 @@ type Plan struct {
 	Calls bool
 	// Interruption: it is measured how long anybody is interrupted.
 	Interruption bool
-	Expected     check.Verdict // "": complete
-	Repro        string        // the command line that does it again
+	// Timer is the measurement's module, of a bundle; nil: it is built.
+	Timer    *patch.Source
+	Expected check.Verdict // "": complete
+	Repro    string        // the command line that does it again
 	// Bundle says whether the run leaves one in Dir; "": it does not.
 	Bundle bundle.Mode
 	// Identity is the kernel's, where Kernel is the files of a bundle; nil else.

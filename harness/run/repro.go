@@ -72,6 +72,13 @@ func (y *Yard) Rehearsal(ctx context.Context, r Repro) (*Rehearsal, error) {
 	if out.With, err = r.sources(m.With); err != nil {
 		return nil, err
 	}
+	if m.Timer != nil && !r.Rebuild && c.Release == m.Kernel.Release {
+		timer, err := r.sources([]bundle.Module{*m.Timer})
+		if err != nil {
+			return nil, err
+		}
+		out.Timer = timer[0]
+	}
 	if len(out.Patches) == 0 {
 		return nil, &bundle.Error{Path: r.Bundle.Path, Err: errors.New("it holds no patch")}
 	}

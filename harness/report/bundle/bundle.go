@@ -58,6 +58,9 @@ type Manifest struct {
 	// nil in bundles from before there were these fields.
 	Calls        *bool `json:"calls,omitempty"`
 	Interruption *bool `json:"interruption,omitempty"`
+	// Timer is the module of the measurement, where it had one: made again, it
+	// would need the tools, and might differ in its bytes.
+	Timer *Module `json:"timer,omitempty"`
 	// Deterministic is there for runs by virtual time.
 	Deterministic *Deterministic `json:"deterministic,omitempty"`
 	Expected      string         `json:"expected"`

@@ -38,6 +38,7 @@ func sample(t *testing.T) *Content {
 			Source: &Source{Kind: "diff", Open: "sources/00/fix.patch", Reverse: true, Level: &level},
 		}},
 		With:         []Module{{Name: "target", File: "modules/with-00-target.ko", Own: true}},
+		Timer:        &Module{Name: "pulse", File: "modules/timer-pulse.ko", SHA256: zeros},
 		Loads:        []load.Spec{{Name: "fork", N: 2}, {Name: "proc-readers", Path: "/proc/cmdline", Accept: []string{".*"}}},
 		StallAfterNS: int64(3 * time.Second), Futures: []string{"wait"}, Calls: &calls, Interruption: &interruption, Deterministic: &Deterministic{Seed: 3}, Expected: "complete",
 		Answer:  Answer{Verdict: "stalled", Blockers: []Blocker{{Kind: "kthread", Reason: "asleep on patched", Function: "f"}}},
@@ -45,7 +46,7 @@ func sample(t *testing.T) *Content {
 		Files:   nil,
 	}}
 	for name, content := range map[string]string{
-		"modules/00-fix.ko": "\x7fELF fix", "modules/with-00-target.ko": "\x7fELF target", "sources/00/fix.patch": "--- a\n+++ b\n",
+		"modules/00-fix.ko": "\x7fELF fix", "modules/with-00-target.ko": "\x7fELF target", "modules/timer-pulse.ko": "\x7fELF pulse", "sources/00/fix.patch": "--- a\n+++ b\n",
 		"logs/serial.log": "Linux version 6.1\n", "logs/empty.log": "", "kernel/vmlinux": "\x7fELF vmlinux", "kernel/lib/modules/6.1.0-1-cloud-amd64/kernel/virtio.ko": "x",
 	} {
 		path := filepath.Join(dir, filepath.FromSlash(name))
@@ -71,7 +72,7 @@ func TestRoundTrip(t *testing.T) {
 	o, err := Open(path, t.TempDir(), DefaultLimits)
 	require.NoError(t, err)
 	require.Equal(t, c.Manifest, o.Manifest)
-	require.Len(t, o.Files, 7)
+	require.Len(t, o.Files, 8)
 	for name, at := range c.entries {
 		want, err := os.ReadFile(at)
 		require.NoError(t, err)

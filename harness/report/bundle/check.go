@@ -56,7 +56,14 @@ func (m *Manifest) check(l Limits) error {
 		return fmt.Errorf("seed %d is negative", m.Deterministic.Seed)
 	}
 	var seen []string
-	for _, mod := range slices.Concat(m.With, m.Patches) {
+	modules := slices.Concat(m.With, m.Patches)
+	if m.Timer != nil {
+		if m.Timer.File == "" {
+			return fmt.Errorf("the timer %s has no module", m.Timer.Name)
+		}
+		modules = append(modules, *m.Timer)
+	}
+	for _, mod := range modules {
 		if err := mod.check(files); err != nil {
 			return err
 		}
