@@ -77,6 +77,9 @@ func (f *minimizeFlags) run(cmd *cobra.Command, path string) error {
 	if f.out == "" {
 		f.out = strings.TrimSuffix(file, bundle.Suffix) + ".min" + bundle.Suffix
 	}
+	if err := checkFile("-o", f.out); err != nil {
+		return err
+	}
 	w := cmd.OutOrStdout()
 	tellBundle(w, o)
 	scr := newScreen(cmd.ErrOrStderr())
