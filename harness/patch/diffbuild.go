@@ -17,7 +17,7 @@ import (
 
 // diffVersion is part of the name of every module made from a diff: a change
 // of how they are made is a change of this.
-const diffVersion = "diff v5"
+const diffVersion = "diff v6"
 
 // request is s, on the diffs below it, as package diff takes it.
 func (s *Source) request(below []*Source) diff.Request {

@@ -159,9 +159,19 @@ func (s *symbols) inModule(address uint64) (start uint64, name string) {
 		if m == nil {
 			continue
 		}
-		if f := m.find(address); f != nil {
-			return f.address, f.name + " [" + known + "]"
+		f := m.find(address)
+		if f == nil {
+			continue
 		}
+		start, name = f.address, f.name+" ["+known+"]"
+		// Init code is freed once it has run, and the code of a module that
+		// comes later may lie there.
+		if !strings.HasPrefix(f.section, ".init.") {
+			return start, name
+		}
+	}
+	if name != "" {
+		return start, name
 	}
 	return 0, s.someModule(address)
 }

@@ -384,5 +384,12 @@ func (p *pipeline) parts(s sorted, pairs []pair, changed []unified.Changed) ([]k
 		return nil, err
 	}
 	locate(p.failed(), changed)
-	return parts, p.err()
+	if err := p.err(); err != nil {
+		return nil, err
+	}
+	// A livepatch without a function is none: the kernel refuses its object.
+	if !slices.ContainsFunc(parts, func(part klp.Part) bool { return len(part.Functions) > 0 }) {
+		return nil, p.refuse(refusal.NoEffect, r.units[0].Source, "call them from a function that the kernel has", "the diff only adds functions, and no function of this kernel comes to call them")
+	}
+	return parts, nil
 }

@@ -14,7 +14,10 @@ import (
 //
 // Source: apply_retpolines and apply_returns in arch/x86/kernel/alternative.c,
 // arch/x86/kernel/static_call.c, ftrace's fentry sites.
-var thunks = []string{"__x86_indirect_", "__x86_return_thunk", "__SCT__", "__fentry__", "__cfi_"}
+var thunks = []string{"__x86_indirect_", "__x86_return_thunk", "__fentry__", "__cfi_"}
+
+// trampoline is the name of a static call's, by its beginning.
+const trampoline = "__SCT__"
 
 // constants are the sections that list the operands which the booting kernel
 // fills in, by their beginnings, and how wide these are.
@@ -79,6 +82,10 @@ func rewrites(o *object.Object) map[*object.Section][]Range {
 }
 
 func isThunk(s *object.Symbol) bool {
+	// A file that defines a tracepoint or a static call has its trampoline.
+	if strings.HasPrefix(s.Name, trampoline) {
+		return true
+	}
 	if s.Section != nil {
 		return false
 	}

@@ -135,7 +135,12 @@ func (f *failedHunk) refusal(name string) *refusal.Refusal {
 		Text:   fmt.Sprintf("hunk %d of %d does not fit this kernel's source", f.number, f.of),
 		Advice: "make the diff against this kernel's source",
 	}
-	if at, fit := f.nearest(); fit > 0 {
+	at, fit := f.nearest()
+	switch {
+	case fit > 0 && fit == len(f.old) && at < f.from:
+		r.Text += fmt.Sprintf(" where it stands in the diff: it fits line %d, above where hunk %d ends", at+1, f.number-1)
+		r.Advice = "put the hunks into the order of the file"
+	case fit > 0:
 		r.Text += fmt.Sprintf("; the nearest match is at line %d, %d of %d lines", at+1, fit, len(f.old))
 		for i, want := range f.old {
 			if at+i >= len(f.lines) {

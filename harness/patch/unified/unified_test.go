@@ -183,6 +183,19 @@ func TestSeveralFail(t *testing.T) {
 	require.ErrorContains(t, err, "a.c:1: the diff is applied already: this kernel's source has the change, in b.c too")
 }
 
+// TestDisorder: hunks that stand in another order than in the file are told as
+// that, and not as a match of all lines that is none.
+func TestDisorder(t *testing.T) {
+	first, second := "@@ -1,2 +1,2 @@\n-alpha\n+ALPHA\n beta\n", "@@ -4,2 +4,2 @@\n delta\n-epsilon\n+EPSILON\n"
+	file := source{"a.c": "alpha\nbeta\ngamma\ndelta\nepsilon\n"}
+	got, _, err := apply(t, file, "--- a/a.c\n+++ b/a.c\n"+first+second, 1, false)
+	require.NoError(t, err)
+	require.Equal(t, source{"a.c": "ALPHA\nbeta\ngamma\ndelta\nEPSILON\n"}, got)
+	_, _, err = apply(t, file, "--- a/a.c\n+++ b/a.c\n"+second+first, 1, false)
+	require.ErrorContains(t, err, "a.c:1: hunk 2 of 2 does not fit")
+	require.ErrorContains(t, err, "order of the file")
+}
+
 // TestFuzz: context that does not fit is told.
 func TestFuzz(t *testing.T) {
 	for _, c := range []struct {
