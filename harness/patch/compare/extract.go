@@ -88,6 +88,9 @@ func (x *extraction) room(old *object.Section, from, n uint64) (*object.Section,
 	made := x.sections[old]
 	if made == nil {
 		made = &object.Section{Name: old.Name, Type: old.Type, Flags: old.Flags &^ elf.SHF_GROUP, Align: old.Align, Entsize: old.Entsize}
+		if old.Linked == nil || x.post.kinds[old] == merged { // constants go with no other section
+			made.Flags &^= elf.SHF_LINK_ORDER
+		}
 		x.sections[old] = made
 		x.out.Sections = append(x.out.Sections, made)
 	}
