@@ -135,6 +135,11 @@ func (x *execution) forkMailbox(ctx context.Context, plan *mailbox.Plan, shift i
 	var failures []string
 	for {
 		s, err := x.yard.mailboxGolden(ctx, cfg, machine)
+		var unfit *vm.SnapshotError
+		if errors.As(err, &unfit) && !unfit.Foreign && ctx.Err() == nil && len(failures) == 0 {
+			failures = append(failures, err.Error()) // it is gone from the cache
+			continue
+		}
 		if err != nil {
 			return err
 		}

@@ -124,3 +124,22 @@ func TestAnotherQEMU(t *testing.T) {
 	require.NotEqual(t, two, three)
 	require.NotEqual(t, two, goldenName("6.1", machine, "a layer"))
 }
+
+// TestDamagedMailboxGolden: a deterministic run makes a damaged snapshot
+// again once, counts that, and has the verdict and the timeline it had before.
+func TestDamagedMailboxGolden(t *testing.T) {
+	seededCache(t)
+	y := testYard(t)
+	p := testPlan(t, y, "6.1", "cmdline", "")
+	before, timeline := deterministic(t, y, p, 1)
+	require.Equal(t, "complete", before.Verdict, before.Reason)
+	require.Len(t, y.goldens, 1)
+	for _, s := range y.goldens {
+		flip(t, filepath.Join(s.Dir, "state"), 1000)
+	}
+	after, again := deterministic(t, testYard(t), p, 1)
+	require.Equal(t, "complete", after.Verdict, after.Reason)
+	require.Len(t, after.Machine.SnapshotFailures, 1)
+	require.Contains(t, after.Machine.SnapshotFailures[0], "device state changed")
+	require.Equal(t, timeline, again)
+}

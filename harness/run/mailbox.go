@@ -80,11 +80,10 @@ func (y *Yard) mailboxGolden(ctx context.Context, cfg GuestConfig, machine vm.Co
 	}
 	s, err := openGolden(dir)
 	if err != nil {
-		return nil, err
+		return nil, y.discard(ctx, name, err)
 	}
 	s.machine, s.cfg = machine, cfg
-	y.keep(name, s)
-	return s, nil
+	return y.keep(name, s), nil
 }
 
 func makeMailboxGolden(ctx context.Context, dir string, kit *kernels.Kit, machine vm.Config, timeout time.Duration) error {
