@@ -36,6 +36,14 @@ type entry struct {
 	refs       []ref  // as the owner's; at counts from the entry's start
 }
 
+// owner is what the entry is about, by its first reference; nil: nothing here.
+func (e *entry) owner() *atom {
+	if len(e.refs) == 0 {
+		return nil
+	}
+	return e.refs[0].target
+}
+
 // ref is a relocation with what it is about.
 type ref struct {
 	at      int64 // of the relocated bytes, from the start of the atom

@@ -26,10 +26,10 @@ func (u *unit) readTables() {
 	for _, s := range u.object.Sections {
 		for _, e := range u.rows[s] {
 			u.toEntries(e.refs)
-			if len(e.refs) == 0 || e.refs[0].target == nil {
+			owner := e.owner()
+			if owner == nil {
 				continue
 			}
-			owner := e.refs[0].target
 			e.at = e.refs[0].place - int64(owner.start)
 			owner.entries = append(owner.entries, e)
 		}

@@ -128,7 +128,7 @@ func (c *comparison) sameRef(x, y *ref, o *outcome) string {
 		if e.table != f.table || e.at != f.at || x.place-int64(e.start) != y.place-int64(f.start) {
 			return differ
 		}
-		if !c.paired(e.refs[0].target, f.refs[0].target) {
+		if !c.paired(e.owner(), f.owner()) {
 			return differ
 		}
 		return ""

@@ -71,6 +71,11 @@ func (s *selector) extract() (*Selection, error) {
 	if x.tooLarge {
 		return nil, fmt.Errorf("%s: what changed takes more than %d bytes by its alignment, which is not believed", s.post.object.Name, largest)
 	}
+	for _, name := range x.selection.Patched {
+		if !slices.ContainsFunc(x.out.Symbols, func(y *object.Symbol) bool { return y.Name == name && y.Section != nil && y.Type == elf.STT_FUNC }) {
+			return nil, fmt.Errorf("%s: what is called %s is no function", s.post.object.Name, name)
+		}
+	}
 	for _, made := range x.out.Sections {
 		slices.SortStableFunc(made.Relocs, func(a, b object.Reloc) int { return cmp.Compare(a.Offset, b.Offset) })
 	}
@@ -131,7 +136,7 @@ func (x *extraction) placeAtoms(section *object.Section) {
 
 func (x *extraction) placeRows(section *object.Section) {
 	for _, e := range x.post.rows[section] {
-		if e.made || len(e.refs) == 0 || e.refs[0].target == nil || !x.included[e.refs[0].target] {
+		if owner := e.owner(); e.made || owner == nil || !x.included[owner] {
 			continue
 		}
 		_, at := x.room(section, e.start, e.end-e.start)
@@ -267,7 +272,7 @@ func (x *extraction) old(b *atom) *object.Symbol {
 // constant takes over the constant that a reference is about and gives the
 // place that it means now.
 func (x *extraction) constant(r *ref) (int64, bool) {
-	if r.place < 0 || uint64(r.place) >= uint64(len(r.section.Data)) {
+	if r.place < 0 || uint64(r.place) >= uint64(len(r.section.Data)) || r.section.Entsize > uint64(len(r.section.Data)) {
 		return 0, false
 	}
 	unit, size := int64(max(r.section.Entsize, 1)), int64(len(r.section.Data))
