@@ -28,6 +28,15 @@ module_param(comm, charp, 0444);
 static int spin_loop(void *unused)
 {
 	while (!kthread_should_stop()) {
+		int i;
+
+		/*
+		 * Something to compute: an emulator with CPUs side by side can
+		 * run what a patched place held a moment ago (int3), and one
+		 * that did nothing but pass such a place met that.
+		 */
+		for (i = 0; i < 100; i++)
+			cpu_relax();
 		WRITE_ONCE(turns, turns + 1);
 		if (by_schedule)
 			schedule();
