@@ -150,11 +150,14 @@ func (x *execution) forkMailbox(ctx context.Context, plan *mailbox.Plan, shift i
 			x.guest.Origin.Failures = failures
 			return nil
 		}
-		if ctx.Err() != nil || fatal(err) || len(failures) > 0 {
+		foreign := errors.As(err, &unfit) && unfit.Foreign
+		if ctx.Err() != nil || foreign || fatal(err) || len(failures) > 0 {
 			return err
 		}
 		failures = append(failures, err.Error())
-		x.yard.forget(ctx, s)
+		if !blameless(err) {
+			x.yard.forget(ctx, s)
+		}
 	}
 }
 

@@ -80,10 +80,23 @@ func (y *Yard) layered(ctx context.Context, cfg GuestConfig, machine vm.Config) 
 // was made.
 const bootLogs = "boot"
 
-// makeGolden finds the snapshot that cfg asks for in the cache, or has begin
-// bring a guest to the moment at which it is to be saved.
+// makeGolden is goldenOf a guest that begin brings to the moment at which it is
+// to be saved.
 func (y *Yard) makeGolden(ctx context.Context, cfg GuestConfig, machine vm.Config, begin func(ctx context.Context, own vm.Config) (*Guest, error)) (*Snapshot, error) {
-	name := goldenName(cfg.Kit.Release, machine, cfg.Layer.key())
+	return y.goldenOf(ctx, cfg, machine, cfg.Layer.key(), func(ctx context.Context, own vm.Config) error {
+		g, err := begin(ctx, own)
+		if err != nil {
+			return err
+		}
+		return g.save(ctx)
+	})
+}
+
+// goldenOf finds the snapshot of a machine in the cache, or has save save one:
+// of a machine with the memory and the folder of own. layer is what else makes
+// it another snapshot.
+func (y *Yard) goldenOf(ctx context.Context, cfg GuestConfig, machine vm.Config, layer string, save func(ctx context.Context, own vm.Config) error) (*Snapshot, error) {
+	name := goldenName(cfg.Kit.Release, machine, layer)
 	if s := y.opened(name); s != nil {
 		return s, nil
 	}
@@ -105,16 +118,13 @@ func (y *Yard) makeGolden(ctx context.Context, cfg GuestConfig, machine vm.Confi
 		if err := os.Mkdir(own.Dir, 0o755); err != nil {
 			return err
 		}
-		g, err := begin(ctx, own)
-		if err == nil {
-			err = g.save(ctx)
-		}
-		if err != nil {
+		if err := save(ctx, own); err != nil {
 			// The evidence must not go with the snapshot that did not come
 			// about; if it cannot be kept, err still says the most of it.
 			_ = os.CopyFS(filepath.Join(cfg.Dir, "snapshot-"+bootLogs), os.DirFS(own.Dir))
+			return err
 		}
-		return err
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make the snapshot that runs of %s fork from: %w", cfg.Kit.Release, err)

@@ -63,43 +63,14 @@ func withMailbox(machine vm.Config, dir string, seed vm.Seed) vm.Config {
 // mailboxGolden gives the snapshot of a machine that looks into its mailbox
 // next, from the cache or made.
 func (y *Yard) mailboxGolden(ctx context.Context, cfg GuestConfig, machine vm.Config) (*Snapshot, error) {
-	name := goldenName(cfg.Kit.Release, machine, "mailbox")
-	if s := y.opened(name); s != nil {
-		return s, nil
-	}
-	fresh := false
-	dir, err := y.Store.Make(ctx, goldenKind, name, func(ctx context.Context, dir string) error {
-		fresh = true
-		return makeMailboxGolden(ctx, dir, cfg.Kit, machine, cfg.BootTimeout)
+	return y.goldenOf(ctx, cfg, machine, "mailbox", func(ctx context.Context, own vm.Config) error {
+		return saveMailbox(ctx, withMailbox(own, own.Dir, bootSeed), cfg.Kit, cfg.BootTimeout)
 	})
-	if err != nil {
-		return nil, fmt.Errorf("make the snapshot that deterministic runs of %s fork from: %w", cfg.Kit.Release, err)
-	}
-	if fresh {
-		y.prune(ctx, name)
-	}
-	s, err := openGolden(dir)
-	if err != nil {
-		return nil, y.discard(ctx, name, err)
-	}
-	s.machine, s.cfg = machine, cfg
-	return y.keep(name, s), nil
 }
 
-func makeMailboxGolden(ctx context.Context, dir string, kit *kernels.Kit, machine vm.Config, timeout time.Duration) error {
-	if err := os.Chmod(dir, 0o700); err != nil { // whatever the umask
-		return err
-	}
-	boot := filepath.Join(dir, bootLogs)
-	if err := os.Mkdir(boot, 0o700); err != nil {
-		return err
-	}
-	machine = withMailbox(machine, boot, bootSeed)
+// saveMailbox boots machine and saves it when it looks for its plan.
+func saveMailbox(ctx context.Context, machine vm.Config, kit *kernels.Kit, timeout time.Duration) error {
 	if err := writePlan(machine.Dir, mailbox.Empty()); err != nil {
-		return err
-	}
-	var err error
-	if machine.RAM, err = vm.NewRAM(dir, machine.MemMiB); err != nil {
 		return err
 	}
 	if timeout == 0 {
@@ -118,7 +89,7 @@ func makeMailboxGolden(ctx context.Context, dir string, kit *kernels.Kit, machin
 		}
 		return err
 	}
-	said, err := os.Open(filepath.Join(boot, resultsFile))
+	said, err := os.Open(filepath.Join(machine.Dir, resultsFile))
 	if err != nil {
 		return err
 	}
@@ -130,7 +101,7 @@ func makeMailboxGolden(ctx context.Context, dir string, kit *kernels.Kit, machin
 		return err
 	}
 	// As in every snapshot; this guest has seen nothing yet.
-	log, err := observe.Create(filepath.Join(dir, pastFile), 0)
+	log, err := observe.Create(filepath.Join(filepath.Dir(machine.Dir), pastFile), 0)
 	if err != nil {
 		return err
 	}
