@@ -36,6 +36,9 @@ func alone(t *testing.T, k *kernels.Kit, opts ...harness.Option) *harness.VM {
 func TestVHost(t *testing.T) {
 	harness.EachKernel(t, func(t *testing.T, k *kernels.Kit) {
 		vm := alone(t, k)
+		if vm.CPUsTakeTurns() {
+			t.Skip("this emulator runs one CPU at a time, and one of seven guests of 6.18 double faulted meanwhile at the same place of kmem_cache_alloc(), with flags that no code sets")
+		}
 		worker := []string{"by_schedule=1", "comm=vhost-7"}
 		spin := spinner(t, vm, worker...)
 		vm.LoadsProgress(t)
