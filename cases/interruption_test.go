@@ -43,8 +43,13 @@ func TestInterruption(t *testing.T) {
 		} {
 			t.Logf("%s: %+v", who, w)
 			require.Positive(t, w.seen, who)
-			// Of void deadlines some lie outside of the window, which began late too.
-			require.Truef(t, w.found >= (deafMS-1)*ms || w.void >= deafMS/2, "%s: neither 30 ms nor so many deadlines void: %+v", who, i.Apply)
+			found := w.found >= (deafMS-1)*ms || w.void >= deafMS-1
+			if strings.Contains(i.Noise, "had no time for a deadline each") {
+				// Fewer were asked for: the first may have been due when the 30 ms
+				// were half over.
+				found = w.found+w.void > 0
+			}
+			require.Truef(t, found, "%s: neither 30 ms nor 30 deadlines void: %+v", who, i.Apply)
 			if i.Noise == "" { // on hardware, or a host with nothing else to do
 				require.Less(t, w.patched, 10*w.before, "%s: half of the time, patched against before", who)
 			}
