@@ -34,7 +34,7 @@ func run(args []string) error {
 	return tasks[args[0]](args[1:])
 }
 
-// wants gives args if there are as many as there are names.
+// wants is the error of args that are not as many as there are names.
 func wants(args []string, names ...string) error {
 	if len(args) != len(names) {
 		return fmt.Errorf("want %s", strings.Join(names, " "))
