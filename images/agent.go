@@ -19,7 +19,7 @@ func Agent(ctx context.Context, st *store.Store) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := build(ctx, st, root, root, "./cmd/guestd")
+	b, err := build(ctx, st, root, "./cmd/guestd")
 	if err != nil {
 		return nil, fmt.Errorf("build the guest's agent: %w", err)
 	}
@@ -33,7 +33,7 @@ func Program(ctx context.Context, st *store.Store, pkg string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := build(ctx, st, dir+"\x00"+pkg, dir, pkg)
+	b, err := build(ctx, st, dir, pkg)
 	if err != nil {
 		return nil, fmt.Errorf("build %s for the guest: %w", pkg, err)
 	}
@@ -43,8 +43,8 @@ func Program(ctx context.Context, st *store.Store, pkg string) ([]byte, error) {
 // build builds pkg as it is called in dir. Go itself decides whether there is
 // anything to do: the output stays at one place for each source, and `go build`
 // leaves an output alone that is up to date.
-func build(ctx context.Context, st *store.Store, source, dir, pkg string) ([]byte, error) {
-	place := sha256.Sum256([]byte(source))
+func build(ctx context.Context, st *store.Store, dir, pkg string) ([]byte, error) {
+	place := sha256.Sum256([]byte(dir + "\x00" + pkg))
 	name := hex.EncodeToString(place[:8])
 	unlock, err := st.Lock(ctx, "agents/"+name)
 	if err != nil {

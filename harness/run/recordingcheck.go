@@ -8,11 +8,9 @@ import (
 
 	"github.com/switchyard-project/switchyard/harness/patch"
 	"github.com/switchyard-project/switchyard/harness/report/bundle"
+	"github.com/switchyard-project/switchyard/harness/vm"
 	"github.com/switchyard-project/switchyard/kernels"
 )
-
-// mostShift bounds Recording.Shift, as vm.Config does.
-const mostShift = 10
 
 // check holds a recording to what a replay can be made of, before its release
 // chooses a kernel and its memory is taken: a stranger may have written it. Its
@@ -28,7 +26,7 @@ func (r *Recording) check(of Replay) error {
 		wrong = fmt.Sprintf("its machine has %d MiB", r.MemMiB)
 	case of.Of != nil && r.MemMiB > limits.MemMiB:
 		wrong = fmt.Sprintf("its machine has %d MiB, and %d may be", r.MemMiB, limits.MemMiB)
-	case r.Shift < 0 || r.Shift > mostShift:
+	case r.Shift < 0 || r.Shift > vm.MostShift:
 		wrong = fmt.Sprintf("an instruction that takes 2^%d ns is none", r.Shift)
 	case r.Seed < 0:
 		wrong = fmt.Sprintf("seed %d is negative", r.Seed)

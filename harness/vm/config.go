@@ -63,6 +63,9 @@ const (
 	DefaultSilence = 60 * time.Second
 )
 
+// MostShift is the slowest that a virtual CPU goes: see Config.Shift.
+const MostShift = 10
+
 // Config is one machine to start.
 type Config struct {
 	QEMU         QEMU
@@ -157,7 +160,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Kernel == "" && c.incoming == nil {
 		bad("no kernel given")
 	}
-	if c.Shift != nil && (c.Accel != TCG || *c.Shift < 0 || *c.Shift > 10) {
+	if c.Shift != nil && (c.Accel != TCG || *c.Shift < 0 || *c.Shift > MostShift) {
 		bad("virtual time by instructions needs accelerator tcg and a shift from 0 to 10, not %s and %d", c.Accel, *c.Shift)
 	}
 	if c.Log != nil && (c.Shift == nil || c.CPUs != 1) {
