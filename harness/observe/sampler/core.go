@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -62,16 +63,21 @@ func (c *core) listen(ctx context.Context, proc, sys string) coreWords {
 	if consolePrintsDebug(proc, sys) {
 		return nil
 	}
-	log, err := OpenKernelLog()
+	file, err := OpenKernelLog()
 	if err != nil {
 		return nil
 	}
-	defer log.Close()
+	defer file.Close()
+	conn, err := file.SyscallConn()
+	if err != nil {
+		return nil
+	}
 	if c.turn(proc, sys, "+p") != nil {
 		return nil // a kernel without dynamic debug
 	}
 	defer c.turn(proc, sys, "-p")
-	return hearRound(ctx, log, awaitRecord(log))
+	log := logRecords{conn}
+	return hearRound(ctx, log, log.await)
 }
 
 // turn switches the messages on (+p) or off (-p).
@@ -116,20 +122,30 @@ func consolePrintsDebug(proc, sys string) bool {
 	return err != nil || level > 7 || strings.TrimSpace(string(ignore)) == "Y"
 }
 
-// awaitRecord makes a function that waits for a record, in guest time.
-func awaitRecord(f *os.File) func(time.Duration) bool {
-	fd, err := f.SyscallConn()
-	if err != nil {
-		return func(time.Duration) bool { return false }
+// logRecords reads a log that was opened without blocking: a Read never waits, as
+// an os.File's does, which gives the file to the runtime's poller until a record
+// comes, be it in an hour.
+type logRecords struct{ conn syscall.RawConn }
+
+func (r logRecords) Read(buf []byte) (n int, err error) {
+	closed := r.conn.Read(func(fd uintptr) (done bool) {
+		n, err = unix.Read(int(fd), buf)
+		return true
+	})
+	if n == 0 && closed == nil && err == nil {
+		return 0, io.EOF
 	}
-	return func(d time.Duration) (ready bool) {
-		_ = fd.Control(func(fd uintptr) {
-			fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-			n, err := unix.Poll(fds, int(d.Milliseconds()))
-			ready = err == unix.EINTR || n > 0
-		})
-		return ready
-	}
+	return max(n, 0), errors.Join(closed, err)
+}
+
+// await waits for a record, for d of guest time at most; a signal ends it early.
+func (r logRecords) await(d time.Duration) (ready bool) {
+	_ = r.conn.Control(func(fd uintptr) {
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		n, err := unix.Poll(fds, int(d.Milliseconds()))
+		ready = err == nil && n > 0
+	})
+	return ready
 }
 
 // hearRound reads the records of r until a round of messages has come and is
@@ -151,8 +167,8 @@ func hearRound(ctx context.Context, r io.Reader, ready func(time.Duration) bool)
 		}
 		n, err := r.Read(buf)
 		if err != nil {
-			if errors.Is(err, unix.EPIPE) || errors.Is(err, unix.EAGAIN) {
-				continue // overwritten; or another reader was faster
+			if errors.Is(err, unix.EPIPE) || errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {
+				continue // overwritten; or none is there after all
 			}
 			break
 		}

@@ -8,11 +8,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/switchyard-project/switchyard/harness/observe"
 )
@@ -89,6 +91,49 @@ func TestOneRoundIsHeard(t *testing.T) {
 	}
 	words = hearRound(t.Context(), &log, ready)
 	require.LessOrEqual(t, len(words), 2*mostForCore+1)
+}
+
+// TestRecordsDoNotBlock: neither a signal nor a poll(2) that was wrong makes a
+// reader wait for a record that never comes.
+func TestRecordsDoNotBlock(t *testing.T) {
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	defer r.Close()
+	defer w.Close()
+	conn, err := r.SyscallConn()
+	require.NoError(t, err)
+	log := logRecords{conn}
+
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	tid, woken := unix.Gettid(), make(chan error)
+	go func() { // once it sleeps, but for a signal (unix.SIGURG is the runtime's own)
+		for !strings.HasPrefix(stateOf(tid), "S") {
+			runtime.Gosched()
+		}
+		woken <- unix.Tgkill(os.Getpid(), tid, unix.SIGURG)
+	}()
+	require.False(t, log.await(time.Minute), "a signal came, no record")
+	require.NoError(t, <-woken)
+
+	begin := now()
+	require.Empty(t, hearRound(t.Context(), log, func(time.Duration) bool { return true }))
+	require.GreaterOrEqual(t, now()-begin, int64(coreRound), "it was heard to the end")
+
+	record := "7,1,2,-;livepatch: klp_try_switch_task: a:7 is running\n"
+	_, err = w.WriteString(record)
+	require.NoError(t, err)
+	require.True(t, log.await(time.Minute))
+	require.Equal(t, coreWords{{comm: "a", tid: 7, reason: observe.Running}}, hearRound(t.Context(), log, log.await))
+	require.NoError(t, w.Close())
+	require.Empty(t, hearRound(t.Context(), log, log.await), "the log has ended")
+}
+
+// stateOf is the state of a thread of this process, as /proc tells it.
+func stateOf(tid int) string {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/stat", tid))
+	_, rest, _ := strings.Cut(string(b), ") ")
+	return rest
 }
 
 // TestCoreIsOnlyAskedOffTheConsole: with a console that prints debug messages,
