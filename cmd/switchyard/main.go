@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/hashicorp/go-multierror"
 	"github.com/spf13/cobra"
 
 	"github.com/switchyard-project/switchyard/harness/patch"
@@ -77,6 +78,10 @@ func exitStatus(err error) int {
 	)
 	if err == nil || errors.Is(err, errUnexpected) || errors.Is(err, errUntold) || errors.Is(err, errRefused) {
 		return statusOf(err)
+	}
+	// multierror's list is for several.
+	if all, ok := err.(*multierror.Error); ok && len(all.Errors) == 1 {
+		err = all.Errors[0]
 	}
 	// What was read may be in it: of a stranger's bundle, of a module.
 	stderr := report.Plain(os.Stderr)

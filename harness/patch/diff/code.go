@@ -10,8 +10,9 @@ import (
 	"github.com/switchyard-project/switchyard/harness/patch/unified"
 )
 
-// token is a piece of C text: a word, a literal, a sign. The end of a
-// preprocessor's line is one too, "\n".
+// token is a piece of C text: a word, a literal, an operator. The end of a
+// preprocessor's line is one too, "\n", and so is the space between a macro
+// and a parenthesis that is not of its parameters, " (".
 type token struct {
 	text string
 	line int // 1 is the first
@@ -33,9 +34,15 @@ func tokens(text []byte) (all []token) {
 type scanner struct {
 	text      []byte
 	at, line  int
-	directive bool // in a preprocessor's line
+	directive int  // how many tokens of a preprocessor's line came, its # too
+	defines   bool // in a #define
 	fresh     bool // something stood on this line already
 }
+
+// operators are those of several characters, the longer before what they begin
+// with: a++ + b is not a + ++b.
+var operators = []string{"...", "<<=", ">>=", "->", "++", "--", "<<", ">>", "<=", ">=", "==", "!=", "&&", "||",
+	"+=", "-=", "*=", "/=", "%=", "&=", "^=", "|=", "##"}
 
 func (s *scanner) byteAt(i int) byte {
 	if i < len(s.text) {
@@ -52,8 +59,8 @@ func (s *scanner) next() (token, bool) {
 			s.at++
 			s.line++
 			s.fresh = false
-			if s.directive {
-				s.directive = false
+			if s.directive > 0 {
+				s.directive = 0
 				return token{"\n", s.line - 1}, true
 			}
 		case c == '\\' && d == '\n':
@@ -89,11 +96,15 @@ func (s *scanner) comment() {
 func (s *scanner) word(c byte) token {
 	t := token{line: s.line}
 	begin := s.at
-	if c == '#' && !s.fresh {
-		s.directive = true
+	if s.directive > 0 || c == '#' && !s.fresh {
+		s.directive++
 	}
 	s.fresh = true
 	switch {
+	case c == '(' && s.directive == 4 && s.defines && !inWord(s.text[begin-1]):
+		s.at++
+		t.text = " ("
+		return t
 	case c == '"' || c == '\'':
 		for s.at++; s.at < len(s.text) && s.text[s.at] != c && s.text[s.at] != '\n'; s.at++ {
 			if s.text[s.at] == '\\' {
@@ -112,8 +123,17 @@ func (s *scanner) word(c byte) token {
 		}
 	default:
 		s.at++
+		for _, op := range operators {
+			if bytes.HasPrefix(s.text[begin:], []byte(op)) {
+				s.at = begin + len(op)
+				break
+			}
+		}
 	}
 	t.text = string(s.text[begin:min(s.at, len(s.text))])
+	if s.directive == 2 {
+		s.defines = t.text == "define"
+	}
 	return t
 }
 
