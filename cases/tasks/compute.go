@@ -15,7 +15,8 @@ import (
 )
 
 // compute runs on one CPU, for good, and never enters the kernel. Go's own
-// runtime would, so that the program becomes another one: a jump to itself.
+// runtime would, so that the program becomes another one: a jump to itself, by
+// way of PAUSE, at which an emulator that runs one CPU at a time takes the next.
 func compute(args []string) error {
 	if err := wants(args, "CPU"); err != nil {
 		return err
@@ -25,7 +26,7 @@ func compute(args []string) error {
 		return err
 	}
 	const program = "/run/switchyard-compute"
-	if err := os.WriteFile(program, load.TinyELF([]byte{0xeb, 0xfe}), 0o700); err != nil {
+	if err := os.WriteFile(program, load.TinyELF([]byte{0xf3, 0x90, 0xeb, 0xfc}), 0o700); err != nil {
 		return err
 	}
 	runtime.LockOSThread() // which execve(2) leaves, with its CPU

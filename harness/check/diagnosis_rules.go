@@ -23,6 +23,13 @@ var blockerRules = []blockerRule{
 				"Only a task that leaves the kernel switches there, and a kthread never does. Use a kernel with CONFIG_HAVE_RELIABLE_STACKTRACE",
 				g.subject(), g.its())
 		}},
+	{"idle-asleep", 9,
+		func(s suspect) bool { return s.Kind == observe.IdleTask && s.Reason == observe.Asleep },
+		func(g group) string {
+			return g.say("%s %s in %s(), which is patched, while something else has the CPU: it switches when the CPU idles again, and as long as that is busy it never does. "+
+				"Let the CPU rest for a moment, or patch a function in which the idle loop does not give the CPU away",
+				g.subject(), g.verb("sleeps", "sleep"), g.Function)
+		}},
 	{"idle", 9,
 		func(s suspect) bool { return s.Kind == observe.IdleTask },
 		func(g group) string {
