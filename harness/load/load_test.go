@@ -252,6 +252,29 @@ func TestProcessThatDies(t *testing.T) {
 	require.True(t, p.Stop(t.Context()).Dead)
 }
 
+// unending starts what never ends, as a task that is stuck in the kernel does.
+type unending struct {
+	plain
+	ended chan struct{} // closed when it may
+}
+
+func (u unending) Wait(c *exec.Cmd) error { <-u.ended; return c.Wait() }
+
+// TestProcessThatIsStuck: who stops a load that cannot be ended is let go, and
+// told.
+func TestProcessThatIsStuck(t *testing.T) {
+	u := unending{ended: make(chan struct{})}
+	p, err := Start(Spec{Name: "pipe", N: 1}, "/proc/self/exe", u)
+	require.NoError(t, err)
+	defer func() { close(u.ended); <-p.done }()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	last := p.Stop(ctx)
+	require.EqualValues(t, 1, last.Errors)
+	require.Contains(t, last.FirstError, "stuck in the kernel")
+	require.Equal(t, last, p.Stop(t.Context()), "told once")
+}
+
 func TestStartRefuses(t *testing.T) {
 	for text, spec := range map[string]Spec{
 		"no load is called": {Name: "nonesuch"},
