@@ -319,13 +319,27 @@ func (c *conduct) unloadAll() error {
 
 // fence waits until all that the kernel has logged is told.
 func (c *conduct) fence() error {
-	mark := c.watch.ring.Last()
-	line := fmt.Sprintf("switchyard: fence %d", mark)
-	if err := writeFile(channel.WriteFileRequest{Path: "/dev/kmsg", Data: []byte(line + "\n")}); err != nil {
-		return err
-	}
-	if !c.awaitEvent(mark, fencePatience, func(e observe.Event) bool { return e.KernelLog != nil && strings.Contains(e.KernelLog.Text, line) }) {
-		return errors.New("the kernel's log does not come")
+	return c.fenceBy(func(line string) error {
+		return writeFile(channel.WriteFileRequest{Path: "/dev/kmsg", Data: []byte(line)})
+	})
+}
+
+// fenceBy is fence with a line that log has the kernel log; once more where a part
+// of the log was lost, in which it may have been.
+func (c *conduct) fenceBy(log func(line string) error) error {
+	for lost := true; lost; {
+		lost = false
+		mark := c.watch.ring.Last()
+		line := fmt.Sprintf("switchyard: fence %d", mark)
+		if err := log(line + "\n"); err != nil {
+			return err
+		}
+		if !c.awaitEvent(mark, fencePatience, func(e observe.Event) bool {
+			lost = e.Lost != nil && e.Lost.Source == observe.LostKernelLog
+			return lost || e.KernelLog != nil && strings.Contains(e.KernelLog.Text, line)
+		}) {
+			return errors.New("the kernel's log does not come")
+		}
 	}
 	return nil
 }
