@@ -137,6 +137,39 @@ func TestEachLoadNotices(t *testing.T) {
 	}
 }
 
+// hasty is a connection that waits a moment for its first answer.
+type hasty struct {
+	net.Conn
+	waited bool
+}
+
+func (h *hasty) SetReadDeadline(until time.Time) error {
+	if !h.waited {
+		h.waited, until = true, time.Now().Add(20*time.Millisecond)
+	}
+	return h.Conn.SetReadDeadline(until)
+}
+
+// A datagram that is lost is a wrong result, and the load goes on.
+func TestLostDatagram(t *testing.T) {
+	p, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer p.Close()
+	go func() {
+		_, _, _ = p.ReadFrom(make([]byte, 8192)) // and no answer
+		serveUDP(p)
+	}()
+	conn, err := net.Dial("udp4", p.LocalAddr().String())
+	require.NoError(t, err)
+	defer conn.Close()
+	c := until(t, func(ctx context.Context, c *Counter, _ Spec) error {
+		echo(ctx, c, &hasty{Conn: conn}, "udp4", 1)
+		return nil
+	}, Spec{}, ops(1))
+	require.Contains(t, c.FirstError(), "udp4 over lo")
+	require.Positive(t, c.Ops())
+}
+
 // A wake-up that is lost is noticed after the patience of a wait, and the
 // turn goes on.
 func TestFutexWithoutWakes(t *testing.T) {
