@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -117,6 +118,11 @@ func (a *agent) startLoad(_ context.Context, spec load.Spec) (channel.LoadID, er
 	return channel.LoadID{ID: a.nextID}, nil
 }
 
+// stopPatience is how long a load may take to end, by the guest's clock. What the
+// patch does may keep a task of it in the kernel for good, and neither the host
+// nor a plan has another bound.
+const stopPatience = 30 * time.Second
+
 func (a *agent) stopLoad(ctx context.Context, in channel.LoadID) (observe.Load, error) {
 	a.mu.Lock()
 	p := a.loads[in.ID]
@@ -125,6 +131,8 @@ func (a *agent) stopLoad(ctx context.Context, in channel.LoadID) (observe.Load, 
 	if p == nil {
 		return observe.Load{}, fmt.Errorf("no load has the id %d", in.ID)
 	}
+	ctx, cancel := context.WithTimeout(ctx, stopPatience)
+	defer cancel()
 	last := p.Stop(ctx)
 	last.ID = in.ID
 	return last, nil

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"syscall"
@@ -22,9 +23,18 @@ func (a *agent) runCommand(ctx context.Context, in channel.RunCommand) (channel.
 	if err := a.loopback(); err != nil {
 		return out, err
 	}
-	var stdout, stderr capped
+	stdout, err := newOutput()
+	if err != nil {
+		return out, err
+	}
+	defer stdout.close()
+	stderr, err := newOutput()
+	if err != nil {
+		return out, err
+	}
+	defer stderr.close()
 	cmd := exec.Command(in.Argv[0], in.Argv[1:]...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = in.Dir, &stdout, &stderr
+	cmd.Dir, cmd.Stdout, cmd.Stderr = in.Dir, stdout.w, stderr.w
 	cmd.Env = append(append(os.Environ(), "PATH=/bbin:/bin:/usr/bin:/sbin:/usr/sbin"), in.Env...)
 	if cmd.Err != nil { // not in our own PATH, which init may have none of
 		for _, dir := range []string{"/bbin/", "/bin/", "/usr/bin/", "/sbin/", "/usr/sbin/"} {
@@ -41,9 +51,13 @@ func (a *agent) runCommand(ctx context.Context, in channel.RunCommand) (channel.
 	defer context.AfterFunc(ctx, func() {
 		if !errors.Is(context.Cause(ctx), channel.ErrForked) {
 			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+			stdout.close() // a child that left the group may hold it for good
+			stderr.close()
 		}
 	})()
-	err := a.children.Wait(cmd)
+	err = a.children.Wait(cmd)
+	stdout.wait()
+	stderr.wait()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		return out, err
@@ -55,6 +69,36 @@ func (a *agent) runCommand(ctx context.Context, in channel.RunCommand) (channel.
 		out.Status = 128 + out.Signal
 	}
 	return out, nil
+}
+
+// output is what a command and the children that it leaves behind write. It is
+// read here, and not by exec.Cmd, whose Wait would last until the last of them has
+// ended: who reaps waits for that Wait.
+type output struct {
+	capped
+	r, w *os.File
+	over chan struct{} // closed when all is read
+}
+
+func newOutput() (*output, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	o := &output{r: r, w: w, over: make(chan struct{})}
+	go func() { defer close(o.over); _, _ = io.Copy(&o.capped, r) }()
+	return o, nil
+}
+
+// wait waits until nobody writes any more, or for close.
+func (o *output) wait() {
+	o.w.Close()
+	<-o.over
+}
+
+func (o *output) close() {
+	o.w.Close()
+	o.r.Close()
 }
 
 // capped keeps the first channel.MaxOutput bytes.

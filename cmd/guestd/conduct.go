@@ -27,6 +27,8 @@ type conduct struct {
 	*agent
 	plan  mailbox.Plan
 	watch *watch
+	out   *results
+	end   func() error // of the machine
 
 	loads   []int // ids, in the order of their start
 	applied int   // patches whose transition began
@@ -50,13 +52,16 @@ const (
 	// fencePatience is how long a line may take through the kernel's log.
 	fencePatience = 10 * time.Second
 	retryEvery    = 10 * time.Millisecond
+	// kernelPatience is how long the kernel may take to come back from what it is
+	// asked: as harness/run has it for other guests.
+	kernelPatience = 10 * time.Minute
 )
 
 // errGivenUp ends a plan whose end has been told.
 var errGivenUp = errors.New("the plan was given up")
 
 func (a *agent) carryOut(plan mailbox.Plan, out *results) error {
-	c := &conduct{agent: a, plan: plan, whole: true}
+	c := &conduct{agent: a, plan: plan, whole: true, out: out, end: a.powerOff}
 	var functions []string
 	for _, p := range plan.Patches {
 		functions = append(functions, p.Functions...)
@@ -99,9 +104,26 @@ func (c *conduct) action(name, detail string, do func() error) error {
 		c.watch.ring.Emit(observe.Event{T: monotonic(), Kind: observe.KindAction, Action: act})
 	}
 	note("begin", nil)
-	err := do()
+	err := c.patiently(func(late error) { note("end", late) }, do)
 	note("end", err)
 	return err
+}
+
+// patiently calls do, which asks the kernel for something. A kernel that does not
+// come back from it, and so leaves the plan where it is, has the machine ended,
+// after late was told and all is in the host's file. The host finds no end of the
+// plan there.
+func (c *conduct) patiently(late func(error), do func() error) error {
+	defer time.AfterFunc(kernelPatience, func() {
+		late(fmt.Errorf("the kernel did not come back for %v", kernelPatience))
+		last := c.watch.ring.Last()
+		for until := monotonic() + int64(fencePatience); c.out.told.Load() < last && monotonic() < until; {
+			pause(retryEvery)
+		}
+		_ = c.out.drain()
+		_ = c.end()
+	}).Stop()
+	return do()
 }
 
 func (c *conduct) insert(m mailbox.Module) error {
@@ -170,7 +192,13 @@ func (c *conduct) probe(when string, from, to int) {
 	for i := from; i < to; i++ {
 		for _, path := range c.plan.Patches[i].Probes {
 			p := mailbox.Probe{When: when, Patch: i, Path: path}
-			b, err := os.ReadFile(path)
+			var b []byte
+			err := c.patiently(func(late error) {
+				c.tell(mailbox.Result{Probe: &mailbox.Probe{When: when, Patch: i, Path: path, Error: late.Error()}})
+			}, func() (err error) {
+				b, err = os.ReadFile(path)
+				return err
+			})
 			if err != nil {
 				p.Error = err.Error()
 			}
@@ -319,13 +347,27 @@ func (c *conduct) unloadAll() error {
 
 // fence waits until all that the kernel has logged is told.
 func (c *conduct) fence() error {
-	mark := c.watch.ring.Last()
-	line := fmt.Sprintf("switchyard: fence %d", mark)
-	if err := writeFile(channel.WriteFileRequest{Path: "/dev/kmsg", Data: []byte(line + "\n")}); err != nil {
-		return err
-	}
-	if !c.awaitEvent(mark, fencePatience, func(e observe.Event) bool { return e.KernelLog != nil && strings.Contains(e.KernelLog.Text, line) }) {
-		return errors.New("the kernel's log does not come")
+	return c.fenceBy(func(line string) error {
+		return writeFile(channel.WriteFileRequest{Path: "/dev/kmsg", Data: []byte(line)})
+	})
+}
+
+// fenceBy is fence with a line that log has the kernel log; once more where a part
+// of the log was lost, in which it may have been.
+func (c *conduct) fenceBy(log func(line string) error) error {
+	for lost := true; lost; {
+		lost = false
+		mark := c.watch.ring.Last()
+		line := fmt.Sprintf("switchyard: fence %d", mark)
+		if err := log(line + "\n"); err != nil {
+			return err
+		}
+		if !c.awaitEvent(mark, fencePatience, func(e observe.Event) bool {
+			lost = e.Lost != nil && e.Lost.Source == observe.LostKernelLog
+			return lost || e.KernelLog != nil && strings.Contains(e.KernelLog.Text, line)
+		}) {
+			return errors.New("the kernel's log does not come")
+		}
 	}
 	return nil
 }

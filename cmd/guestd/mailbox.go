@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -115,7 +116,10 @@ func pause(d time.Duration) {
 }
 
 // results is the serial port that leads into the host's file.
-type results struct{ fd int }
+type results struct {
+	fd   int
+	told atomic.Uint64 // the number of the last event written
+}
 
 func openResults() (*results, error) {
 	fd, err := unix.Open(mailbox.Port, unix.O_WRONLY|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
@@ -133,7 +137,7 @@ func openResults() (*results, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("set up %s: %w", mailbox.Port, err)
 	}
-	return &results{fd}, nil
+	return &results{fd: fd}, nil
 }
 
 func (r *results) write(e observe.Event) error {
@@ -182,6 +186,7 @@ func (r *results) follow(w *watch) error {
 				return err
 			}
 			seq = e.Seq
+			r.told.Store(seq)
 			if e.Kind == mailbox.KindResult && isOver(e) {
 				return r.drain()
 			}

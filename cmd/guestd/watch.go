@@ -58,7 +58,7 @@ func (a *agent) watchFor(ctx context.Context, in channel.WatchOptions, emit func
 			return context.Cause(ctx)
 		}
 		if lost > 0 {
-			gap := observe.Event{Clock: observe.Guest, T: monotonic(), Kind: observe.KindLost, Lost: &observe.Lost{Source: "ring", N: lost}}
+			gap := observe.Event{Clock: observe.Guest, T: monotonic(), Kind: observe.KindLost, Lost: &observe.Lost{Source: observe.LostRing, N: lost}}
 			if err := emit(gap); err != nil {
 				return err
 			}

@@ -148,7 +148,7 @@ type parkable struct {
 
 func (p *parkable) Close() error {
 	if p.parked.Load() {
-		return p.SetReadDeadline(time.Unix(1, 0)) // the session's reader lets go
+		return p.SetDeadline(time.Unix(1, 0)) // the session's reader and writer let go
 	}
 	return p.Conn.Close()
 }

@@ -115,9 +115,10 @@ func TestSessionsFollowEachOther(t *testing.T) {
 		require.NoError(t, c.Call(t.Context(), "double", i, &n))
 		require.Equal(t, 2*i, n)
 		// Leave in the middle of things: a flood under way, a call that hangs.
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		ctx, cancel := context.WithCancel(t.Context())
 		go func() { _ = c.Stream(ctx, "flood", None{}, nothing) }()
-		_ = c.Call(ctx, "hang", None{}, nil)
+		go func() { _ = c.Call(ctx, "hang", None{}, nil) }()
+		<-g.started // however long that takes
 		cancel()
 		c.Close()
 		require.Eventually(t, func() bool { return len(g.stopped) >= i }, time.Minute, time.Millisecond, "handlers of the session before are told")

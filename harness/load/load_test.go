@@ -137,6 +137,39 @@ func TestEachLoadNotices(t *testing.T) {
 	}
 }
 
+// hasty is a connection that waits a moment for its first answer.
+type hasty struct {
+	net.Conn
+	waited bool
+}
+
+func (h *hasty) SetReadDeadline(until time.Time) error {
+	if !h.waited {
+		h.waited, until = true, time.Now().Add(20*time.Millisecond)
+	}
+	return h.Conn.SetReadDeadline(until)
+}
+
+// A datagram that is lost is a wrong result, and the load goes on.
+func TestLostDatagram(t *testing.T) {
+	p, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer p.Close()
+	go func() {
+		_, _, _ = p.ReadFrom(make([]byte, 8192)) // and no answer
+		serveUDP(p)
+	}()
+	conn, err := net.Dial("udp4", p.LocalAddr().String())
+	require.NoError(t, err)
+	defer conn.Close()
+	c := until(t, func(ctx context.Context, c *Counter, _ Spec) error {
+		echo(ctx, c, &hasty{Conn: conn}, "udp4", 1)
+		return nil
+	}, Spec{}, ops(1))
+	require.Contains(t, c.FirstError(), "udp4 over lo")
+	require.Positive(t, c.Ops())
+}
+
 // A wake-up that is lost is noticed after the patience of a wait, and the
 // turn goes on.
 func TestFutexWithoutWakes(t *testing.T) {
@@ -250,6 +283,29 @@ func TestProcessThatDies(t *testing.T) {
 	<-p.done
 	require.True(t, p.Read().Dead)
 	require.True(t, p.Stop(t.Context()).Dead)
+}
+
+// unending starts what never ends, as a task that is stuck in the kernel does.
+type unending struct {
+	plain
+	ended chan struct{} // closed when it may
+}
+
+func (u unending) Wait(c *exec.Cmd) error { <-u.ended; return c.Wait() }
+
+// TestProcessThatIsStuck: who stops a load that cannot be ended is let go, and
+// told.
+func TestProcessThatIsStuck(t *testing.T) {
+	u := unending{ended: make(chan struct{})}
+	p, err := Start(Spec{Name: "pipe", N: 1}, "/proc/self/exe", u)
+	require.NoError(t, err)
+	defer func() { close(u.ended); <-p.done }()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	last := p.Stop(ctx)
+	require.EqualValues(t, 1, last.Errors)
+	require.Contains(t, last.FirstError, "stuck in the kernel")
+	require.Equal(t, last, p.Stop(t.Context()), "told once")
 }
 
 func TestStartRefuses(t *testing.T) {

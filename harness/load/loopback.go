@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"time"
 )
 
@@ -100,7 +101,7 @@ func echo(ctx context.Context, c *Counter, conn net.Conn, network string, serial
 			return
 		case err != nil:
 			c.Wrong("%s over lo: %v", network, err)
-			if network == "tcp4" || !errors.Is(err, context.DeadlineExceeded) {
+			if network == "tcp4" || !errors.Is(err, os.ErrDeadlineExceeded) {
 				return // out of step
 			}
 		case !bytes.Equal(got[:n], want):

@@ -3,8 +3,10 @@
 package load
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -38,6 +40,7 @@ type Process struct {
 	cmd     *exec.Cmd
 	done    chan struct{} // closed when it has ended
 	stopped sync.Once
+	stuck   bool // it did not end in the time that Stop had
 
 	mu      sync.Mutex
 	counter *Counter // nil once last is set
@@ -128,7 +131,8 @@ func (p *Process) Reading() observe.Load {
 const stopPatience = 3 * time.Second
 
 // Stop ends the load and gives its last counters. A task of it that is stuck
-// in the kernel is not waited for beyond ctx.
+// in the kernel is not waited for beyond ctx; past a deadline of ctx's that is a
+// wrong result.
 func (p *Process) Stop(ctx context.Context) observe.Load {
 	before := p.Read()
 	p.stopped.Do(func() {
@@ -145,6 +149,7 @@ func (p *Process) Stop(ctx context.Context) observe.Load {
 		select {
 		case <-p.done:
 		case <-ctx.Done():
+			p.stuck = errors.Is(ctx.Err(), context.DeadlineExceeded)
 		}
 	})
 	last := p.Read()
@@ -152,6 +157,10 @@ func (p *Process) Stop(ctx context.Context) observe.Load {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.counter != nil {
+		if p.stuck {
+			last.Errors++
+			last.FirstError = cmp.Or(last.FirstError, "it was killed and did not end: a task of it is stuck in the kernel")
+		}
 		p.counter.close()
 		p.counter, p.last = nil, last
 	}

@@ -285,9 +285,15 @@ type Cost struct {
 	MaxLateNS int64 `json:"max_late_ns"` // the latest look
 }
 
+// Sources of Lost, besides LostCalls.
+const (
+	LostKernelLog = "klog"
+	LostRing      = "ring" // of anything, while the host did not read
+)
+
 // Lost says that the events of a source are not all here.
 type Lost struct {
-	Source string `json:"source"` // "klog", "rounds", "ring", "log"
+	Source string `json:"source"` // LostKernelLog, LostRing, "rounds", "log"
 	N      uint64 `json:"n"`      // how many; 0 if unknown
 }
 

@@ -316,7 +316,11 @@ func (h *history) gap() string {
 func (h *history) lost() (warnings []string) {
 	for _, e := range h.timeline {
 		if e.Lost != nil && e.Lost.Source != observe.LostCalls { // those void themselves
-			warnings = append(warnings, fmt.Sprintf("%d events of %s were lost in the guest: what they told is not in this verdict", e.Lost.N, e.Lost.Source))
+			n := "some"
+			if e.Lost.N > 0 {
+				n = fmt.Sprint(e.Lost.N)
+			}
+			warnings = append(warnings, fmt.Sprintf("%s events of %s were lost in the guest: what they told is not in this verdict", n, e.Lost.Source))
 		}
 	}
 	return warnings

@@ -248,7 +248,7 @@ func (x *execution) conclude(t *testimony, shift int, death error) error {
 	case t.failed != nil:
 		return t.failed
 	case !t.over:
-		x.noteDeath(errors.New("the guest powered itself off before its plan was carried out"))
+		x.noteDeath(t.unfinished())
 	}
 	return x.judge(nil)
 }

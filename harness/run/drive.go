@@ -259,7 +259,11 @@ func (x *execution) allDone() bool {
 func (x *execution) probe(ctx context.Context, sources []*patch.Source, when string, right func(patch.Probe, string) bool) error {
 	for _, src := range sources {
 		for _, p := range src.Probes {
-			text, err := x.guest.Client.ReadFile(ctx, p.Read)
+			var text []byte
+			err := x.guest.patiently(ctx, "read "+p.Read, func() (err error) {
+				text, err = x.guest.Client.ReadFile(ctx, p.Read)
+				return err
+			})
 			if err != nil {
 				if _, died := x.death(x.guest.orDeath(err)); died {
 					return x.guest.orDeath(err)

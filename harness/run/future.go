@@ -95,18 +95,33 @@ func tryWake(ctx context.Context, t *attempt) (*Applied, string, error) {
 		a, err := t.follow(ctx)
 		return a, "no task was in the way", err
 	}
-	var tids []string
-	for _, b := range all {
-		tids = append(tids, strconv.Itoa(b.TID))
-	}
-	if err := t.Insert(ctx, t.wake, "tids="+strings.Join(tids, ",")); err != nil {
-		return nil, "", err
-	}
-	if err := t.Unload(ctx, t.wake.Name); err != nil {
-		return nil, "", err
+	for _, params := range wakeParams(all) {
+		if err := t.Insert(ctx, t.wake, params); err != nil {
+			return nil, "", err
+		}
+		if err := t.Unload(ctx, t.wake.Name); err != nil {
+			return nil, "", err
+		}
 	}
 	a, err := t.follow(ctx)
 	return a, "", err
+}
+
+// mostWoken is how many tasks the module takes at a time; the kernel refuses it
+// with more.
+const mostWoken = 256
+
+// wakeParams are the parameters of the module that wakes all, of each time that it
+// is loaded.
+func wakeParams(all []observe.Blocker) (params []string) {
+	for some := range slices.Chunk(all, mostWoken) {
+		var tids []string
+		for _, b := range some {
+			tids = append(tids, strconv.Itoa(b.TID))
+		}
+		params = append(params, "tids="+strings.Join(tids, ","))
+	}
+	return params
 }
 
 func tryRevert(ctx context.Context, t *attempt) (*Applied, string, error) {

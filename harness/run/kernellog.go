@@ -27,16 +27,26 @@ func (g *Guest) KernelLog() []string {
 var noise = []string{"loading out-of-tree module", "tainting kernel with", "module verification failed", "module license", "tracing and", "is a livepatch"}
 
 // Fence waits until everything that the kernel has logged so far is on the
-// timeline: until a line that it writes to the log comes back.
+// timeline: until a line that it writes to the log comes back. Where a part of
+// the log was lost the line may have been in it, and is written again: a kernel
+// that says a lot overwrites what nobody has read yet.
 func (g *Guest) Fence(ctx context.Context) error {
-	mark := g.rec.mark()
-	line := fmt.Sprintf("switchyard: fence %d", mark)
-	if err := g.Client.WriteFile(ctx, "/dev/kmsg", []byte(line+"\n")); err != nil {
-		return g.orDeath(err)
+	for lost := true; lost; {
+		lost = false
+		mark := g.rec.mark()
+		line := fmt.Sprintf("switchyard: fence %d", mark)
+		if err := g.Client.WriteFile(ctx, "/dev/kmsg", []byte(line+"\n")); err != nil {
+			return g.orDeath(err)
+		}
+		err := g.rec.wait(ctx, mark, func(e observe.Event) (bool, error) {
+			lost = e.Lost != nil && (e.Lost.Source == observe.LostKernelLog || e.Lost.Source == observe.LostRing)
+			return lost || e.KernelLog != nil && strings.Contains(e.KernelLog.Text, line), nil
+		})
+		if err != nil {
+			return g.orDeath(err)
+		}
 	}
-	return g.orDeath(g.rec.wait(ctx, mark, func(e observe.Event) (bool, error) {
-		return e.KernelLog != nil && strings.Contains(e.KernelLog.Text, line), nil
-	}))
+	return nil
 }
 
 // WaitKernelLog waits until enough says yes to the kernel's log.

@@ -64,7 +64,7 @@ func (g *Guest) Insert(ctx context.Context, m *patch.Module, params string) erro
 	g.insertedMu.Unlock()
 	mark := g.rec.mark()
 	g.rec.action("load", m.Name, "begin", nil)
-	err = g.Client.Load(ctx, inside, params)
+	err = g.patiently(ctx, "load "+m.Name, func() error { return g.Client.Load(ctx, inside, params) })
 	g.rec.action("load", m.Name, "end", err)
 	var errno syscall.Errno
 	if err == nil || !errors.As(err, &errno) {
@@ -130,7 +130,7 @@ func (g *Guest) Enable(ctx context.Context, m *patch.Module, stallAfter time.Dur
 func (g *Guest) enable(ctx context.Context, m *patch.Module, action, to string, stallAfter time.Duration) (*Applied, error) {
 	mark := g.rec.mark()
 	g.rec.action(action, m.Name, "begin", nil)
-	err := g.Client.SetEnabled(ctx, m.Name, to == observe.Apply)
+	err := g.patiently(ctx, action+" "+m.Name, func() error { return g.Client.SetEnabled(ctx, m.Name, to == observe.Apply) })
 	g.rec.action(action, m.Name, "end", err)
 	if err != nil {
 		return nil, g.orDeath(err)
@@ -234,7 +234,7 @@ func (g *Guest) Unload(ctx context.Context, name string) error {
 	}
 	g.rec.action("unload", name, "begin", nil)
 	for {
-		err = g.Client.Unload(ctx, name)
+		err = g.patiently(ctx, "unload "+name, func() error { return g.Client.Unload(ctx, name) })
 		if !errors.Is(err, syscall.EAGAIN) && !errors.Is(err, syscall.EBUSY) {
 			break
 		}

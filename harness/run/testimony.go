@@ -24,8 +24,18 @@ type testimony struct {
 	began  int64 // guest time, ns
 	last   int64
 	over   bool
-	failed error // what kept the plan from being carried out
-	mark   int   // of the last module's load
+	failed error  // what kept the plan from being carried out
+	mark   int    // of the last module's load
+	went   string // wrong, the last of it; "" for nothing
+}
+
+// unfinished is the end of a guest before that of its plan.
+func (t *testimony) unfinished() error {
+	const what = "the guest powered itself off before its plan was carried out"
+	if t.went == "" {
+		return errors.New(what)
+	}
+	return fmt.Errorf("%s (%s)", what, t.went)
 }
 
 // hear reads the results file, in order, and puts every event on the timeline.
@@ -52,7 +62,11 @@ func (t *testimony) hear(file string) error {
 		}
 		t.last = e.T
 		if e.Result == nil {
-			if a := e.Action; a != nil && a.Name == "load" && a.Edge == "begin" {
+			switch a := e.Action; {
+			case a == nil:
+			case a.Error != "":
+				t.went = fmt.Sprintf("%.40s %.80s: %.400s", a.Name, a.Detail, a.Error)
+			case a.Name == "load" && a.Edge == "begin":
 				t.mark = t.guest.rec.mark()
 			}
 			return nil
@@ -158,6 +172,7 @@ func (t *testimony) takeProbe(r *mailbox.Probe) error {
 		switch {
 		case p.Read != r.Path:
 		case r.Error != "":
+			t.went = fmt.Sprintf("read %s: %.400s", p.Read, r.Error)
 			t.find(observe.FoundProbe, "%s: %s cannot be read: %.400s", reading.when, p.Read, r.Error)
 		default:
 			t.judgeProbe(p, reading.when, r.Text, reading.right)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -126,6 +127,21 @@ func TestTestimony(t *testing.T) {
 		require.NoError(t, err, name)
 		r := toldOf(t, got)
 		require.EqualValues(t, c.want, r.Verdict, "%s: %s", name, r.Reason)
+	}
+}
+
+// TestUnfinished: why a guest ended before its plan is told, where it said so.
+func TestUnfinished(t *testing.T) {
+	begun := wellDone()[:2]
+	for want, e := range map[string]observe.Event{
+		"carried out":                                  said(mailbox.Result{}),
+		"(load p: the kernel did not come back)":       {T: 9, Kind: observe.KindAction, Action: &observe.Action{Name: "load", Detail: "p", Edge: "end", Error: "the kernel did not come back"}},
+		"(read /proc/p: the kernel did not come back)": said(mailbox.Result{Probe: &mailbox.Probe{When: mailbox.Before, Path: "/proc/p", Error: "the kernel did not come back"}}),
+	} {
+		got, err := heard(t.TempDir(), append(begun[:2:2], e))
+		require.NoError(t, err)
+		require.False(t, got.over)
+		require.True(t, strings.HasSuffix(got.unfinished().Error(), want), got.unfinished())
 	}
 }
 

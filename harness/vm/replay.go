@@ -83,7 +83,7 @@ func (m *Machine) StopAt(ctx context.Context, instructions int64) error {
 // is its death, or nil for one that powered itself off; then Done is closed.
 func (m *Machine) AwaitStop(ctx context.Context) error {
 	var status struct{ Running bool }
-	return m.poll(ctx, func() (bool, error) {
+	err := m.poll(ctx, func() (bool, error) {
 		err := m.Execute(ctx, "query-status", nil, &status)
 		if err != nil {
 			if death := m.Fate(deathGrace); death != nil || closed(m.done) {
@@ -92,6 +92,10 @@ func (m *Machine) AwaitStop(ctx context.Context) error {
 		}
 		return !status.Running, err
 	})
+	if errors.Is(err, errEnded) {
+		return nil
+	}
+	return err
 }
 
 func closed(c <-chan struct{}) bool {

@@ -3,6 +3,7 @@
 package vm
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -183,6 +184,9 @@ func (m *Machine) await(ctx context.Context, query string, enough func(migration
 	})
 }
 
+// errEnded is a machine that came to a good end before what was asked for.
+var errEnded = errors.New("the machine has ended")
+
 // poll asks again and again, as long as the machine lives.
 func (m *Machine) poll(ctx context.Context, enough func() (bool, error)) error {
 	again := time.NewTicker(time.Millisecond)
@@ -194,7 +198,7 @@ func (m *Machine) poll(ctx context.Context, enough func() (bool, error)) error {
 		select {
 		case <-again.C:
 		case <-m.done:
-			return m.death
+			return cmp.Or(m.death, errEnded)
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

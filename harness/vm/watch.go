@@ -200,7 +200,8 @@ func (m *Machine) examine(ctx context.Context) string {
 // with it; that they do is awaited, with a bound, for what is still in them.
 func (m *Machine) gather(e *Evidence, events <-chan goqmp.Event, note func(goqmp.Event)) {
 	e.After = time.Since(m.start)
-	timeout := time.After(deathGrace)
+	timeout := make(chan struct{}) // closed, and not sent to once: two wait for it
+	defer time.AfterFunc(deathGrace, func() { close(timeout) }).Stop()
 	for events != nil {
 		select {
 		case event, open := <-events:

@@ -49,13 +49,15 @@ func KernelLog(ctx context.Context, f *os.File, emit func(observe.Event)) error 
 func readKernelLog(ctx context.Context, r io.Reader, emit func(observe.Event)) error {
 	buf := make([]byte, 16<<10)
 	var last uint64
+	overwritten := false // what came before the first record
 	for {
 		n, err := r.Read(buf)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.Is(err, syscall.EPIPE):
-			continue // overwritten; the next number says how many
+			overwritten = last == 0 // else the next number says how many
+			continue
 		case err != nil:
 			return err
 		}
@@ -64,8 +66,12 @@ func readKernelLog(ctx context.Context, r io.Reader, emit func(observe.Event)) e
 			continue
 		}
 		t := now()
-		if last != 0 && rec.Seq > last+1 {
-			emit(observe.Event{T: t, Kind: observe.KindLost, Lost: &observe.Lost{Source: "klog", N: rec.Seq - last - 1}})
+		switch {
+		case last != 0 && rec.Seq > last+1:
+			emit(observe.Event{T: t, Kind: observe.KindLost, Lost: &observe.Lost{Source: observe.LostKernelLog, N: rec.Seq - last - 1}})
+		case overwritten:
+			emit(observe.Event{T: t, Kind: observe.KindLost, Lost: &observe.Lost{Source: observe.LostKernelLog}})
+			overwritten = false
 		}
 		last = rec.Seq
 		emit(observe.Event{T: t, Kind: observe.KindKernelLog, KernelLog: &rec})

@@ -3,11 +3,16 @@
 package sampler
 
 import (
+	"errors"
+	"fmt"
 	"os"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // TestRest: an idle watcher whom the kernel wakes looks seldom, and at once when
@@ -23,33 +28,75 @@ func TestRest(t *testing.T) {
 		o.defaults()
 		return &watcher{Options: o, rounds: &rounds{pipe: int(r.Fd()), names: names}}
 	}
-	// Looks that are over are left out: here none is, on a busy host either.
-	soon := func() int64 { return now() + int64(100*time.Millisecond) }
-	last := soon()
+	// Looks that are over are left out: on a busy host one may be, of many not
+	// each time.
+	rests := func(w *watcher, period time.Duration, since func(last int64)) {
+		t.Helper()
+		var last, next int64
+		for range 20 {
+			last = now() + int64(20*time.Millisecond)
+			since(last)
+			if next = w.rest(last); next == last+int64(period) {
+				return
+			}
+		}
+		require.Equal(t, last+int64(period), next)
+	}
+	whenever := func(int64) {}
 
 	idle := watcherOf(traceStart)
-	require.Equal(t, last+int64(restPeriod), idle.rest(last))
+	rests(idle, restPeriod, whenever)
 	require.Zero(t, idle.alert)
 
 	deaf := watcherOf(traceRound)
-	last = soon()
-	require.Equal(t, last+int64(deaf.IdlePeriod), deaf.rest(last))
+	rests(deaf, deaf.IdlePeriod, whenever)
 
 	_, err = w.Write([]byte("x"))
 	require.NoError(t, err)
-	last = now() + int64(time.Hour)
+	last := now() + int64(time.Hour)
 	woken := idle.rest(last)
 	require.Less(t, woken, last)
 	require.Equal(t, woken+int64(alertness), idle.alert)
-	last = soon()
-	idle.alert = last
-	require.Equal(t, last+int64(idle.IdlePeriod), idle.rest(last), "a transition may be under way")
+	rests(idle, idle.IdlePeriod, func(last int64) { idle.alert = last }) // a transition may be under way
 
 	busy := watcherOf(traceStart)
-	last = soon()
-	busy.active, busy.began = &patch{}, last
-	require.Equal(t, last+int64(busy.Period), busy.rest(last))
-	last = soon()
-	busy.began = last - int64(steep) - 1
-	require.Equal(t, last+int64(busy.IdlePeriod), busy.rest(last))
+	busy.active = &patch{}
+	rests(busy, busy.Period, func(last int64) { busy.began = last })
+	rests(busy, busy.IdlePeriod, func(last int64) { busy.began = last - int64(steep) - 1 })
+}
+
+// TestWokenBehindASignal: a signal does not make a watcher sleep through what is
+// traced behind it.
+func TestWokenBehindASignal(t *testing.T) {
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	defer r.Close()
+	defer w.Close()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	tid, woken := unix.Gettid(), make(chan error)
+	go func() {
+		for !strings.HasPrefix(stateOf(tid), "S") {
+			runtime.Gosched()
+		}
+		sleeps := sleepsOf(tid)
+		err := unix.Tgkill(os.Getpid(), tid, unix.SIGURG) // the runtime's own
+		for err == nil && sleepsOf(tid) == sleeps {
+			runtime.Gosched()
+		}
+		_, wrote := w.Write([]byte("x"))
+		woken <- errors.Join(err, wrote)
+	}()
+	traced := &rounds{pipe: int(r.Fd())}
+	require.True(t, traced.wait(now()+int64(20*time.Second)))
+	require.NoError(t, <-woken)
+}
+
+// sleepsOf is how often a thread of this process has gone to sleep, as /proc
+// tells it.
+func sleepsOf(tid int) string {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/status", tid))
+	_, rest, _ := strings.Cut(string(b), "\nvoluntary_ctxt_switches:")
+	n, _, _ := strings.Cut(rest, "\n")
+	return n
 }

@@ -140,6 +140,20 @@ func TestKernelLog(t *testing.T) {
 	require.Equal(t, 1, signals, "the program's does not count")
 }
 
+// TestKernelLogFromTheMiddle: what was overwritten before anything was read is
+// told of as well, though nobody knows how much it was.
+func TestKernelLogFromTheMiddle(t *testing.T) {
+	in := records{syscall.EPIPE, syscall.EPIPE, "5,110,6000000,-;one\n", "5,111,6000001,-;two\n"}
+	var lost []observe.Lost
+	err := readKernelLog(context.Background(), &in, func(e observe.Event) {
+		if e.Lost != nil {
+			lost = append(lost, *e.Lost)
+		}
+	})
+	require.ErrorIs(t, err, io.EOF)
+	require.Equal(t, []observe.Lost{{Source: observe.LostKernelLog}}, lost)
+}
+
 func TestJudge(t *testing.T) {
 	for name, tc := range map[string]struct {
 		state     string

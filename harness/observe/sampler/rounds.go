@@ -142,12 +142,17 @@ func (r *rounds) close() {
 
 // wait waits until something was traced, or until then: CLOCK_MONOTONIC in ns.
 func (r *rounds) wait(until int64) (traced bool) {
-	timeout := unix.NsecToTimespec(max(until-now(), 0))
-	n, err := unix.Ppoll([]unix.PollFd{{Fd: int32(r.pipe), Events: unix.POLLIN}}, &timeout, nil)
-	if err != nil {
-		sleepUntil(until) // EINTR, or a file that cannot be waited for
+	for {
+		timeout := unix.NsecToTimespec(max(until-now(), 0))
+		n, err := unix.Ppoll([]unix.PollFd{{Fd: int32(r.pipe), Events: unix.POLLIN}}, &timeout, nil)
+		if err == unix.EINTR {
+			continue // what is traced from now on is not to be slept through
+		}
+		if err != nil {
+			sleepUntil(until) // a file that cannot be waited for
+		}
+		return n > 0
 	}
-	return n > 0
 }
 
 // drain emits what was traced since; it does not block.

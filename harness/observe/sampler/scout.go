@@ -126,10 +126,15 @@ func (s *scout) survey(ctx context.Context, proc *folder) {
 	}
 }
 
+// tell hands a news on. The watcher closes the descriptors of the tasks that it
+// hears of; of others, at the end, nobody else would.
 func (s *scout) tell(ctx context.Context, n news) {
 	select {
 	case s.news <- n:
 	case <-ctx.Done():
+		if !n.gone && n.task.fd >= 0 {
+			unix.Close(n.task.fd)
+		}
 	}
 }
 

@@ -3,10 +3,12 @@
 package sampler
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -114,6 +116,35 @@ func TestFewDescriptors(t *testing.T) {
 	s.sweep(1, never)
 	require.Len(t, s.lefts, 15)
 	s.poll(1, never, func(*task, int, bool) { t.Error("none has switched") })
+}
+
+// TestEndOfAWalk: of a walk that ends in the middle, because the watch does, no
+// descriptor stays open.
+func TestEndOfAWalk(t *testing.T) {
+	root := t.TempDir()
+	for tid := range 50 {
+		showTask(t, root, 100, 100+tid, 0)
+	}
+	proc, err := openFolder(root)
+	require.NoError(t, err)
+	defer proc.close()
+	s := &tasks{scout: newScout(root)}
+	s.scout.news = make(chan news, 20)
+	ctx, cancel := context.WithCancel(t.Context())
+	walked := make(chan struct{})
+	go func() { defer close(walked); s.scout.survey(ctx, proc) }()
+	for len(s.scout.news) < cap(s.scout.news) { // it waits with the next
+		runtime.Gosched()
+	}
+	cancel()
+	<-walked
+	s.close()
+	open, err := filepath.Glob("/proc/self/fd/*")
+	require.NoError(t, err)
+	for _, fd := range open {
+		to, _ := os.Readlink(fd)
+		require.NotContains(t, to, root+"/100/")
+	}
 }
 
 // However many tasks there are, a step ends soon after its deadline.
