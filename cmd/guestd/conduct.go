@@ -51,7 +51,9 @@ const (
 	traceLag = 100 * time.Millisecond
 	// fencePatience is how long a line may take through the kernel's log.
 	fencePatience = 10 * time.Second
-	retryEvery    = 10 * time.Millisecond
+	// fenceTries bounds how often the line is written.
+	fenceTries = 20
+	retryEvery = 10 * time.Millisecond
 	// kernelPatience is how long the kernel may take to come back from what it is
 	// asked: as harness/run has it for other guests.
 	kernelPatience = 10 * time.Minute
@@ -353,9 +355,10 @@ func (c *conduct) fence() error {
 }
 
 // fenceBy is fence with a line that log has the kernel log; once more where a part
-// of the log was lost, in which it may have been.
+// of the log was lost, in which it may have been. By the last try, what was logged
+// before the first has come or was lost.
 func (c *conduct) fenceBy(log func(line string) error) error {
-	for lost := true; lost; {
+	for lost, tries := true, 0; lost && tries < fenceTries; tries++ {
 		lost = false
 		mark := c.watch.ring.Last()
 		line := fmt.Sprintf("switchyard: fence %d", mark)

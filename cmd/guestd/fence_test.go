@@ -26,4 +26,12 @@ func TestFenceAfterLoss(t *testing.T) {
 		return nil
 	}))
 	require.Equal(t, 2, lines)
+
+	lines = 0
+	require.NoError(t, c.fenceBy(func(string) error {
+		lines++
+		c.watch.ring.Emit(observe.Event{Kind: observe.KindLost, Lost: &observe.Lost{Source: observe.LostKernelLog, N: 7}})
+		return nil
+	}), "a kernel that never stops")
+	require.Equal(t, fenceTries, lines)
 }

@@ -20,9 +20,9 @@ func TestParkOfADeafGuest(t *testing.T) {
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	const most = 32 << 20 // far more than sockets hold
-	for range MaxCalls {  // each up to its window
-		require.ErrorIs(t, c.Put(shortly(t), "/x", 0o600, bytes.NewReader(make([]byte, most)), most), context.DeadlineExceeded)
+	file := make([]byte, 32<<20) // far more than sockets hold
+	for range MaxCalls {         // each up to its window
+		require.ErrorIs(t, c.Put(shortly(t), "/x", 0o600, bytes.NewReader(file), int64(len(file))), context.DeadlineExceeded)
 	}
 	parked := make(chan error, 1)
 	go func() { parked <- c.Park(ctx) }()

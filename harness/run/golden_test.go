@@ -5,6 +5,7 @@ package run
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,7 +35,8 @@ func TestGoldenForks(t *testing.T) {
 		t.Run(version, func(t *testing.T) {
 			cache := ownCache(t, "")
 			var first string
-			var bootWall, forkWall time.Duration
+			var bootWall time.Duration
+			forkWall := time.Duration(math.MaxInt64) // the quickest: a busy host holds one up
 			var bootID string
 			numbers := map[string]bool{}
 			const processes, each = 2, 3
@@ -69,7 +71,7 @@ func TestGoldenForks(t *testing.T) {
 					require.Positive(t, g.Origin.Age)
 					require.Less(t, g.Origin.Age, time.Since(began)+time.Hour)
 					require.Empty(t, g.Origin.Failures)
-					forkWall = g.StartWall
+					forkWall = min(forkWall, g.StartWall)
 					require.NoError(t, g.Close(t.Context()))
 				}
 			}

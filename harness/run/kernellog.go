@@ -29,9 +29,10 @@ var noise = []string{"loading out-of-tree module", "tainting kernel with", "modu
 // Fence waits until everything that the kernel has logged so far is on the
 // timeline: until a line that it writes to the log comes back. Where a part of
 // the log was lost the line may have been in it, and is written again: a kernel
-// that says a lot overwrites what nobody has read yet.
+// that says a lot overwrites what nobody has read yet. Of one that never stops,
+// what was logged before the first line has come by the last, or was lost.
 func (g *Guest) Fence(ctx context.Context) error {
-	for lost := true; lost; {
+	for lost, tries := true, 0; lost && tries < fenceTries; tries++ {
 		lost = false
 		mark := g.rec.mark()
 		line := fmt.Sprintf("switchyard: fence %d", mark)
@@ -48,6 +49,9 @@ func (g *Guest) Fence(ctx context.Context) error {
 	}
 	return nil
 }
+
+// fenceTries bounds how often a fence's line is written.
+const fenceTries = 20
 
 // WaitKernelLog waits until enough says yes to the kernel's log.
 func (g *Guest) WaitKernelLog(ctx context.Context, enough func(lines []string) bool) error {

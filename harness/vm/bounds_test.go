@@ -5,12 +5,15 @@ package vm
 import (
 	"errors"
 	"io"
+	"os/exec"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	goqmp "github.com/digitalocean/go-qemu/qmp"
 	"github.com/stretchr/testify/require"
+
+	"github.com/switchyard-project/switchyard/kernels/guard"
 )
 
 // TestGatherIsBounded: a dead machine whose sockets somebody still holds, so that
@@ -24,6 +27,24 @@ func TestGatherIsBounded(t *testing.T) {
 		e := &Evidence{}
 		m.gather(e, make(chan goqmp.Event), func(goqmp.Event) {})
 		require.LessOrEqual(t, time.Since(m.start), 2*deathGrace)
+	})
+}
+
+// TestStuckQEMU: a QEMU that was killed and does not end, stuck in the host's
+// kernel, is told of as the death that it was to be.
+func TestStuckQEMU(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		screen, held := io.Pipe()
+		defer held.Close()
+		m := &Machine{
+			process: &process{stderr: &stderrTail{}, child: &guard.Child{Cmd: &exec.Cmd{}}},
+			start:   time.Now(), kill: make(chan error, 1), done: make(chan struct{}),
+		}
+		m.console = newConsole(screen, held, m.start, io.Discard, func() {})
+		go m.watch(t.Context(), make(chan goqmp.Event), make(chan error))
+		m.Kill()
+		require.ErrorIs(t, m.Wait(), errKilled)
+		require.LessOrEqual(t, time.Since(m.start), stuckGrace+2*deathGrace)
 	})
 }
 

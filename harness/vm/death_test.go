@@ -151,7 +151,7 @@ func TestDeadline(t *testing.T) {
 	t.Parallel() // it mostly waits
 	inspected := ""
 	m := guest(t, "6.1", "hang", func(c *Config) {
-		c.Deadline = time.Now().Add(8 * time.Second)
+		c.Deadline = time.Now().Add(25 * time.Second) // others boot beside it, and it has to
 		c.Inspect = func(ctx context.Context, _ *Machine, registers string) {
 			if _, limited := ctx.Deadline(); limited {
 				inspected = registers

@@ -19,6 +19,9 @@ const (
 	panicGrace = 10 * time.Second
 	// deathGrace bounds every wait for a second witness of a death.
 	deathGrace = 5 * time.Second
+	// stuckGrace is how long a QEMU that was killed may take to be gone. It may be
+	// stuck in the host's kernel; who waits for the machine must not be.
+	stuckGrace = time.Minute
 	// silenceTicks is how often Silence is looked at. Ticks are counted, not
 	// time, because time passes while this whole process is stopped.
 	silenceTicks = 20
@@ -44,11 +47,13 @@ func (m *Machine) watch(ctx context.Context, events <-chan goqmp.Event, exited <
 		tick      <-chan time.Time
 		quiet     int
 		signs     uint64
+		stuck     <-chan time.Time
 	)
 	end := func(why error) {
 		if ended == nil {
 			ended = why
 			m.child.Kill()
+			stuck = time.After(stuckGrace)
 		}
 	}
 	if !m.cfg.Deadline.IsZero() {
@@ -86,6 +91,8 @@ func (m *Machine) watch(ctx context.Context, events <-chan goqmp.Event, exited <
 		select {
 		case exit = <-exited:
 			alive = false
+		case <-stuck:
+			alive, exit = false, errStuck
 		case event, open := <-events:
 			if open {
 				note(event)
@@ -129,7 +136,11 @@ func (m *Machine) watch(ctx context.Context, events <-chan goqmp.Event, exited <
 	m.death = m.judge(e, verdict{
 		exit: exit, ended: ended, panicked: panicked, reason: reason, lastWords: lastWords,
 	})
-	m.settle()
+	if exit == errStuck {
+		m.closeLogs()
+	} else {
+		m.settle()
+	}
 	close(m.done)
 }
 
@@ -138,6 +149,7 @@ var (
 	errPanicked = errors.New("panicked and hung")
 	errSilent   = errors.New("silent")
 	errLate     = errors.New("late")
+	errStuck    = errors.New("stuck in the kernel")
 )
 
 type canceled struct{ error }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -76,11 +77,18 @@ func (p *Process) CostNS() int64 {
 // Ended is closed when the process has ended.
 func (p *Process) Ended() <-chan struct{} { return p.ended }
 
+// stopPatience bounds the wait for the end of a process that was killed: what a
+// patch does may keep it in the kernel for good.
+const stopPatience = 30 * time.Second
+
 // Stop ends the process. Its slab must not be used any more.
 func (p *Process) Stop() {
 	p.once.Do(func() {
 		_ = p.cmd.Process.Kill()
-		<-p.ended
-		_ = unix.Munmap(p.memory)
+		select {
+		case <-p.ended:
+		case <-time.After(stopPatience):
+		}
+		_ = unix.Munmap(p.memory) // which is ours alone
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -210,6 +211,27 @@ func TestProbe(t *testing.T) {
 	p.Stop()
 	require.NoError(t, unix.Kill(os.Getpid(), 0))
 	require.ErrorIs(t, unix.Kill(p.PID(), 0), unix.ESRCH)
+}
+
+// unending starts what never ends, as a task that is stuck in the kernel does.
+type unending struct {
+	plainly
+	ended chan struct{}
+}
+
+func (u unending) Wait(c *exec.Cmd) error { <-u.ended; return c.Wait() }
+
+// TestStuckProbe: a probe that cannot be ended is not waited for for good.
+func TestStuckProbe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := unending{ended: make(chan struct{})}
+		p, err := Start("/bin/true", 1, u)
+		require.NoError(t, err)
+		defer func() { close(u.ended); <-p.Ended() }()
+		began := time.Now()
+		p.Stop()
+		require.LessOrEqual(t, time.Since(began), stopPatience)
+	})
 }
 
 // TestStride: single interruptions change nothing; a machine that is late all the
