@@ -22,7 +22,7 @@ func cacheCommand() *cobra.Command {
 		Short: "Show and prune what was fetched and built",
 		Example: `  switchyard cache                    what is kept, and how much
   switchyard cache -verify            read every file again and compare
-  switchyard cache prune -older 720h  remove what was made a month ago or earlier
+  switchyard cache prune -older 720h  remove what nobody has used for a month
   switchyard cache prune              remove everything`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, args []string) error { return showCache(cmd, deep) },
@@ -70,26 +70,28 @@ func cachePruneCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			st.Waiting = func(entry string) {
+				fmt.Fprintf(cmd.ErrOrStderr(), "waiting for another process, which is making %s\n", entry)
+			}
 			entries, err := st.Entries(false)
 			if err != nil {
 				return err
 			}
-			var freed int64
+			freed := st.RemoveAbandoned()
 			var errs *multierror.Error
 			for _, e := range entries {
-				if time.Since(e.Made) < older {
-					continue
-				}
-				if err := st.Remove(cmd.Context(), e); err != nil {
+				removed, err := st.RemoveUnused(cmd.Context(), e, older)
+				if err != nil {
 					errs = multierror.Append(errs, err)
-					continue
 				}
-				freed += e.Bytes
+				if removed {
+					freed += e.Bytes
+				}
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s freed in %s\n", humanize.Bytes(uint64(freed)), st.Dir)
 			return errs.ErrorOrNil()
 		},
 	}
-	cmd.Flags().DurationVar(&older, "older", 0, "only what was made this long ago or earlier")
+	cmd.Flags().DurationVar(&older, "older", 0, "only what was not used for this long")
 	return cmd
 }

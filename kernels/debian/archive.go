@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -71,7 +72,8 @@ func (a *Archive) indexDir() string {
 // file to use, one at a time, in the order of packages. what names it all for
 // Progress. After use of all, the files are removed; if anything goes wrong
 // they stay, so that the next attempt goes on from there. The caller holds the
-// lock of what the packages are for (store.Make's fill does).
+// lock of what the packages are for (store.Make's fill does). After a
+// *Superseded the mirror is asked for the indexes, however young they are.
 func (a *Archive) Fetch(ctx context.Context, what string, packages []Package, use func(p Package, path string) error) error {
 	a.removeOldDownloads()
 	dir := a.downloadDir(packages)
@@ -110,6 +112,10 @@ func (a *Archive) Fetch(ctx context.Context, what string, packages []Package, us
 		})
 	}
 	if err := g.Wait(); err != nil {
+		var superseded *Superseded
+		if errors.As(err, &superseded) {
+			a.distrust(packages)
+		}
 		return err
 	}
 	if interrupted != nil {

@@ -224,6 +224,32 @@ func TestMissingFile(t *testing.T) {
 	assert.Len(t, f.asked(), 1, "a missing file is not asked for again")
 }
 
+// An archive that moved on behind a young index: the next attempt asks for the
+// index and finds what is there now.
+func TestSupersededFile(t *testing.T) {
+	f := newFake(t)
+	f.add("make", "4.4-1", []byte("old"))
+	f.publish()
+	a := f.archive()
+	old, err := a.Solve(t.Context(), []string{"make"}, nil)
+	require.NoError(t, err)
+	delete(f.files, "/debian/"+old[0].Filename)
+	f.packages = nil
+	f.add("make", "4.4-2", []byte("new"))
+	f.publish()
+
+	_, err = fetch(t.Context(), a, old...)
+	var superseded *Superseded
+	require.ErrorAs(t, err, &superseded)
+	require.ErrorContains(t, err, "run it again")
+	again, err := a.Solve(t.Context(), []string{"make"}, nil)
+	require.NoError(t, err)
+	require.Equal(t, "4.4-2", again[0].Version)
+	got, err := fetch(t.Context(), a, again...)
+	require.NoError(t, err)
+	assert.Equal(t, "new", got["make"])
+}
+
 // An interrupted download goes on where it was, in the next process as well.
 func TestResume(t *testing.T) {
 	f := newFake(t)

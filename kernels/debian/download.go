@@ -229,7 +229,7 @@ func (a *Archive) explain(ctx context.Context, address string, err error) error 
 	case ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.DeadlineExceeded):
 		return err
 	case errors.As(err, &status) && status == http.StatusNotFound:
-		return fmt.Errorf("%w from %s: the mirror lacks the file though its index names it; choose another by %s", err, address, MirrorVariable)
+		return &Superseded{Address: address, Err: err}
 	case noConnection(err), errors.Is(err, errStalled), errors.As(err, &netErr), errors.Is(err, io.ErrUnexpectedEOF):
 		host := address
 		if u, perr := url.Parse(address); perr == nil {
@@ -243,6 +243,20 @@ func (a *Archive) explain(ctx context.Context, address string, err error) error 
 	}
 	return store.DiskFull(err, a.Store.Dir)
 }
+
+// Superseded is the error for a file that an index names and the mirror does not
+// have. Mostly a newer version has taken its place since the index was read.
+type Superseded struct {
+	Address string
+	Err     error
+}
+
+func (s *Superseded) Error() string {
+	return fmt.Sprintf("%v from %s: the mirror lacks the file though its index names it, since a newer version took its place, or it is incomplete; run it again, which reads the index anew, or choose another mirror by %s",
+		s.Err, s.Address, MirrorVariable)
+}
+
+func (s *Superseded) Unwrap() error { return s.Err }
 
 // wait lets d pass, or less if ctx ends: time for a mirror to recover.
 func wait(ctx context.Context, d time.Duration) {

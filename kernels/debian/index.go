@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -92,6 +93,22 @@ func (a *Archive) indexIf(ctx context.Context, s Suite, good func(*index) bool) 
 		return old, nil
 	}
 	return ix, err
+}
+
+// distrust makes the indexes that packages were chosen by old, so that who asks
+// next asks the mirror, which gives the same ones if nothing has changed.
+func (a *Archive) distrust(packages []Package) {
+	for _, s := range a.Suites {
+		if !slices.ContainsFunc(packages, func(p Package) bool { return p.Suite == s.Name }) {
+			continue
+		}
+		// Another process may have written a newer one; to ask once more for
+		// that is cheap, so it needs no lock.
+		if ix, err := a.readIndex(s); err == nil {
+			ix.Fetched = time.Time{}
+			_ = a.writeIndex(s, ix) // a day makes it old as well
+		}
+	}
 }
 
 func (a *Archive) young(ix *index) bool {

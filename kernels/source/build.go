@@ -94,6 +94,7 @@ func (p *Provider) made(pl *plan) (*kernels.Kit, bool) {
 	if err != nil || len(found) != 1 || !p.Store.Has(kitKind, filepath.Base(found[0])) {
 		return nil, false
 	}
+	p.Store.Used(kitKind, filepath.Base(found[0]))
 	k, err := readBuilt(found[0])
 	return k.Kit, err == nil
 }

@@ -141,5 +141,7 @@ func (p *Provider) whole(k builtKit) (*kernels.Kit, error) {
 	if _, err := os.Stat(k.SourceDir); err != nil {
 		return nil, fmt.Errorf("get kernel %s: its source tree is not in the cache any more; `%s` brings it back", k.Release, k.Record.Command)
 	}
+	p.Store.Used(kitKind, filepath.Base(k.Dir))
+	p.Store.Used(sourceKind, filepath.Base(k.SourceDir))
 	return k.Kit, nil
 }

@@ -5,13 +5,12 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"sort"
 	"time"
-
-	"github.com/hashicorp/go-multierror"
 
 	"github.com/switchyard-project/switchyard/kernels/guard"
 )
@@ -21,6 +20,7 @@ type Entry struct {
 	Kind, Name string
 	Bytes      int64     // what its files take of the disk
 	Made       time.Time // when it was sealed
+	Used       time.Time // when it was made or asked for last
 	Broken     error     // what Verify found, nil if whole
 }
 
@@ -44,6 +44,10 @@ func (s *Store) Entries(deep bool) ([]Entry, error) {
 		if info, err := os.Stat(path); err == nil {
 			e.Made = info.ModTime()
 		}
+		e.Used = e.Made
+		if used := lastUse(dir); used.After(e.Made) {
+			e.Used = used
+		}
 		e.Bytes = size(dir)
 		e.Broken = checkManifest(dir, deep)
 		all = append(all, e)
@@ -54,14 +58,33 @@ func (s *Store) Entries(deep bool) ([]Entry, error) {
 			return nil, err
 		}
 		for _, dir := range open {
-			e := Entry{Kind: kind, Name: filepath.Base(dir), Bytes: size(dir)}
-			if info, err := os.Stat(dir); err == nil {
-				e.Made = info.ModTime()
-			}
-			all = append(all, e)
+			used := lastUse(dir)
+			all = append(all, Entry{Kind: kind, Name: filepath.Base(dir), Bytes: size(dir), Made: used, Used: used})
 		}
 	}
 	return all, nil
+}
+
+// lastUse is when the entry at dir was used last: see Used.
+func lastUse(dir string) time.Time {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return time.Time{}
+	}
+	return info.ModTime()
+}
+
+// RemoveUnused is Remove for an entry that nobody has used for so long; one
+// that was taken up since it was listed stays.
+func (s *Store) RemoveUnused(ctx context.Context, e Entry, long time.Duration) (removed bool, err error) {
+	if long > 0 && time.Since(e.Used) < long { // without waiting for its lock
+		return false, nil
+	}
+	err = s.RemoveIf(ctx, e, func(dir string) bool {
+		removed = long <= 0 || time.Since(lastUse(dir)) >= long
+		return removed
+	})
+	return removed && err == nil, err
 }
 
 // Remove removes an entry, waiting for a process that is making it.
@@ -81,13 +104,32 @@ func (s *Store) RemoveIf(ctx context.Context, e Entry, still func(dir string) bo
 	if !still(dir) {
 		return nil
 	}
-	// Without its manifest the entry is gone for every reader at once.
-	var errs *multierror.Error
+	return s.remove(dir)
+}
+
+// remove removes the folder of an entry, for every reader at once: it is moved
+// out of the way, to where it goes also if this process is killed. Half an
+// entry that stays would be seen by nobody, and never removed.
+func (s *Store) remove(dir string) error {
+	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil // by another process
+	}
+	if tmp, drop, err := s.Scratch("remove"); err == nil {
+		defer drop()
+		if err := os.Rename(dir, filepath.Join(tmp, "content")); err == nil {
+			return nil
+		}
+	}
+	// There is no room for a folder any more, or the entry is none of ours.
+	// Without its manifest it is gone for every reader as well.
 	if err := os.Remove(filepath.Join(dir, manifestName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		errs = multierror.Append(errs, err)
+		return err
 	}
 	guard.RemoveAll(dir)
-	return errs.ErrorOrNil()
+	if _, err := os.Lstat(dir); err == nil {
+		return fmt.Errorf("remove %s: something in it cannot be removed by this user", dir)
+	}
+	return nil
 }
 
 func size(dir string) (bytes int64) {

@@ -95,6 +95,7 @@ func (s *Store) Check(kind, name string) error {
 func (s *Store) Make(ctx context.Context, kind, name string, fill func(ctx context.Context, dir string) error) (string, error) {
 	final := s.Path(kind, name)
 	if s.Has(kind, name) {
+		s.Used(kind, name)
 		return final, nil
 	}
 	unlock, err := s.Lock(ctx, kind+"/"+name)
@@ -103,6 +104,7 @@ func (s *Store) Make(ctx context.Context, kind, name string, fill func(ctx conte
 	}
 	defer unlock()
 	if s.Has(kind, name) { // another process made it while we waited
+		s.Used(kind, name)
 		return final, nil
 	}
 	guard.RemoveAll(final)
@@ -128,6 +130,14 @@ func (s *Store) Make(ctx context.Context, kind, name string, fill func(ctx conte
 		return "", fmt.Errorf("put cache entry %s/%s in place: %w", kind, name, err)
 	}
 	return final, nil
+}
+
+// Used notes that the entry kind/name is in use now, which keeps `cache prune
+// -older` from it. The folder's own time tells, which no manifest holds. In a
+// cache that we may not write nothing is noted, and nothing is pruned.
+func (s *Store) Used(kind, name string) {
+	now := time.Now()
+	_ = os.Chtimes(s.Path(kind, name), now, now)
 }
 
 // Scratch makes a folder below the cache folder that does not outlive this

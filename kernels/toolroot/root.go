@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -65,6 +66,15 @@ func OpenUserland(ctx context.Context, st *store.Store, ar *debian.Archive) (*Ro
 }
 
 func open(ctx context.Context, st *store.Store, ar *debian.Archive, part recipe) (*Root, error) {
+	r, err := openOnce(ctx, st, ar, part)
+	var superseded *debian.Superseded
+	if errors.As(err, &superseded) { // there are newer packages now, which is another root
+		return openOnce(ctx, st, ar, part)
+	}
+	return r, err
+}
+
+func openOnce(ctx context.Context, st *store.Store, ar *debian.Archive, part recipe) (*Root, error) {
 	name, ok := newestAtHand(st, part)
 	var packages []debian.Package
 	if !ok {

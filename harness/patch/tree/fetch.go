@@ -74,6 +74,7 @@ func (t *Tree) fetch(ctx context.Context) error {
 	// fifty thousand files each time would take longer than compiling one.
 	t.dir = t.deps.Store.Path(sourceKind, name)
 	if _, err := os.Stat(filepath.Join(t.dir, "Makefile")); err == nil {
+		t.deps.Store.Used(sourceKind, name)
 		return nil
 	}
 	_, err := t.deps.Store.Make(ctx, sourceKind, name, t.unpack)
