@@ -110,6 +110,8 @@ func (a *Archive) download(ctx context.Context, f remote, dir string, got func(b
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", store.DiskFull(err, a.Store.Dir)
 	}
+	now := time.Now()
+	_ = os.Chtimes(dir, now, now) // in use: what lies here for a week is removed
 	var err error
 	var damaged int
 	for try := 1; ; try++ {
