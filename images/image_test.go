@@ -37,6 +37,16 @@ func TestCommandsAreTools(t *testing.T) {
 	require.ElementsMatch(t, commands, tools)
 }
 
+// TestCallersSettings: a guest's CPU may be an old one, whatever the caller
+// builds for.
+func TestCallersSettings(t *testing.T) {
+	t.Setenv("GOAMD64", "v4")
+	t.Setenv("GOARCH", "arm64")
+	got, err := goCommand(t.Context(), "", "env", "GOAMD64", "GOARCH")
+	require.NoError(t, err)
+	require.Equal(t, "v1\namd64", got)
+}
+
 func TestParents(t *testing.T) {
 	require.Equal(t, []string{"a", "a/b"}, parents("a/b/c"))
 	require.Empty(t, parents("c"))
