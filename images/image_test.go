@@ -89,6 +89,9 @@ func TestImage(t *testing.T) {
 	require.NoError(t, err)
 	catalogue := &kernels.Catalogue{Providers: []kernels.Provider{debian.NewProvider(archive)}}
 	found, err := catalogue.Select(t.Context(), "5.10,6.1,6.12")
+	if kernels.IsLacking(err) {
+		t.Skip(err) // neither a network nor a cache
+	}
 	require.NoError(t, err)
 	for _, c := range found {
 		kit, err := catalogue.Get(t.Context(), c)
