@@ -154,7 +154,20 @@ func TestUnwritable(t *testing.T) {
 		return // root may write anything
 	}
 	s := open(t)
-	require.NoError(t, os.Mkdir(filepath.Join(s.Dir, "locks"), 0o500))
-	_, err := s.Lock(t.Context(), "name")
+	kind := filepath.Join(s.Dir, "kind")
+	require.NoError(t, os.MkdirAll(filepath.Join(kind, "name", "half"), 0o755))
+	require.NoError(t, os.Chmod(filepath.Join(kind, "name"), 0o500))
+	require.NoError(t, os.Chmod(kind, 0o500))
+	t.Cleanup(func() {
+		_ = os.Chmod(kind, 0o700)
+		_ = os.Chmod(filepath.Join(s.Dir, "locks"), 0o700)
+	})
+	var made atomic.Int32
+	_, err := s.Make(t.Context(), "kind", "name", fill(&made))
+	require.ErrorContains(t, err, "SWITCHYARD_CACHE")
+	require.Zero(t, made.Load(), "no work is done that nobody can keep")
+
+	require.NoError(t, os.Chmod(filepath.Join(s.Dir, "locks"), 0o500))
+	_, err = s.Lock(t.Context(), "another")
 	require.ErrorContains(t, err, "SWITCHYARD_CACHE")
 }

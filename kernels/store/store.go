@@ -108,7 +108,10 @@ func (s *Store) Make(ctx context.Context, kind, name string, fill func(ctx conte
 		s.Used(kind, name)
 		return final, nil
 	}
-	guard.RemoveAll(final)
+	// One that is not whole, and cannot be replaced, is told before an hour's work.
+	if err := s.remove(final); err != nil {
+		return "", err
+	}
 	tmp, remove, err := s.Scratch("make-" + kind)
 	if err != nil {
 		return "", DiskFull(err, s.Dir)
@@ -128,7 +131,7 @@ func (s *Store) Make(ctx context.Context, kind, name string, fill func(ctx conte
 		return "", DiskFull(err, s.Dir)
 	}
 	if err := os.Rename(content, final); err != nil {
-		return "", fmt.Errorf("put cache entry %s/%s in place: %w", kind, name, err)
+		return "", fmt.Errorf("put cache entry %s/%s in place: %w", kind, name, unwritable(err))
 	}
 	return final, nil
 }
