@@ -130,7 +130,7 @@ func moduleRoot(ctx context.Context) (string, error) {
 // goEnv is the environment for building what runs in the guest: nothing of the
 // caller's own settings may change it.
 func goEnv() []string {
-	return append(os.Environ(), "GOOS=linux", "GOARCH=amd64", "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-buildvcs=false")
+	return append(os.Environ(), "GOOS=linux", "GOARCH=amd64", "GOAMD64=v1", "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-buildvcs=false")
 }
 
 // goCommand runs the go command in dir and gives its trimmed output.

@@ -25,6 +25,9 @@ func TestSigns(t *testing.T) {
 	seen := 0
 	for _, selector := range []string{"6.1,6.12", "all"} {
 		found, err := catalogue.Select(t.Context(), selector)
+		if kernels.IsLacking(err) {
+			t.Skip(err) // neither a network nor a cache
+		}
 		require.NoError(t, err)
 		for _, c := range found {
 			kit, err := catalogue.Get(t.Context(), c)

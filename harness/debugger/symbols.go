@@ -10,7 +10,6 @@ package debugger
 
 import (
 	"bufio"
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -103,13 +102,13 @@ func makeSymbols(ctx context.Context, st *store.Store, tools btf.Tools, kit *ker
 			"-isystem", "/types", "-o", "types.o", "types.c"},
 		append(link, places...),
 	} {
-		var said bytes.Buffer
+		var said toolroot.Log
 		err := root.Run(ctx, toolroot.Job{
 			Argv: argv, Dir: inside, Stdout: &said, Stderr: &said,
 			Mounts: []toolroot.Bind{{Host: work, Inside: inside, Writable: true}, {Host: filepath.Join(kernel.Dir, "include", "switchyard"), Inside: "/types"}},
 		})
 		if err != nil {
-			return fmt.Errorf("%s: %w\n%s", argv[0], err, said.String())
+			return fmt.Errorf("%s: %w\n%s", argv[0], err, toolroot.LastWords(said.String()))
 		}
 	}
 	return os.Rename(filepath.Join(work, symbolFile), filepath.Join(dir, symbolFile))

@@ -159,7 +159,7 @@ func (b *Builder) compile(ctx context.Context, s *Source, kit *kernels.Kit, out 
 			return err
 		}
 	}
-	var log buildLog
+	var log toolroot.Log
 	job := toolroot.Job{
 		Argv: []string{"make", "-C", kit.HeadersDir, "M=" + inside, "CC=gcc-14", "HOSTCC=gcc-14",
 			// Reproducible to the byte: no absolute path of the build.
@@ -184,7 +184,7 @@ func (b *Builder) compile(ctx context.Context, s *Source, kit *kernels.Kit, out 
 		if strings.Contains(text, "rror") || strings.Contains(text, "***") {
 			return &BuildError{Source: s.Path, Release: kit.Release, First: firstError(text), Log: text}
 		}
-		return fmt.Errorf("build %s for %s: %w\n%s", s.Path, kit.Release, runErr, text)
+		return fmt.Errorf("build %s for %s: %w\n%s", s.Path, kit.Release, runErr, toolroot.LastWords(text))
 	}
 	made, err := filepath.Glob(filepath.Join(work, "*.ko"))
 	if err != nil {

@@ -8,15 +8,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"sync"
 	"syscall"
 )
 
-// What a build may leave: its Makefile may be a stranger's.
-const (
-	mostModule = 256 << 20 // bytes of a module
-	logEnd     = 1 << 20   // bytes of either end of what make printed
-)
+// mostModule bounds the module that a build may leave, in bytes: its Makefile
+// may be a stranger's.
+const mostModule = 256 << 20
 
 // takeMade copies the module that the build of the folder source made from the
 // folder that it could write to. What lies there is whatever the build wanted:
@@ -51,43 +48,4 @@ func takeMade(source, made, to string) error {
 	}
 	_, err = io.Copy(out, io.LimitReader(in, mostModule))
 	return errors.Join(err, out.Close())
-}
-
-// buildLog keeps both ends of what a build prints: the first error is what
-// people look for, and the last words are why make gave up.
-type buildLog struct {
-	mu         sync.Mutex
-	head, tail []byte
-	dropped    int64
-}
-
-func (l *buildLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	n := len(p)
-	room := min(logEnd-len(l.head), n)
-	l.head = append(l.head, p[:room]...)
-	l.tail = append(l.tail, p[room:]...)
-	if len(l.tail) > 2*logEnd { // not for every line
-		l.cut()
-	}
-	return n, nil
-}
-
-// cut leaves as much of the tail as is kept.
-func (l *buildLog) cut() {
-	if over := len(l.tail) - logEnd; over > 0 {
-		l.dropped += int64(over)
-		l.tail = append(l.tail[:0], l.tail[over:]...)
-	}
-}
-
-func (l *buildLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.cut()
-	if l.dropped == 0 {
-		return string(l.head) + string(l.tail)
-	}
-	return fmt.Sprintf("%s\n[… %d bytes not kept …]\n%s", l.head, l.dropped, l.tail)
 }

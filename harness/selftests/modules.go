@@ -3,7 +3,6 @@
 package selftests
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -28,7 +27,7 @@ type BuildError struct {
 func (e *BuildError) Error() string {
 	first := firstError.FindString(e.Log)
 	if first == "" {
-		first = strings.TrimSpace(e.Log)
+		first = toolroot.LastWords(e.Log)
 	}
 	return fmt.Sprintf("%s of %s's selftests: %s", e.What, e.Release, first)
 }
@@ -108,7 +107,7 @@ type kbuild struct {
 // modules that come out the same wherever they are built.
 const inside = "/build"
 
-func (k kbuild) job(work string, log *bytes.Buffer, argv ...string) toolroot.Job {
+func (k kbuild) job(work string, log *toolroot.Log, argv ...string) toolroot.Job {
 	j := toolroot.Job{
 		Argv: argv, Dir: inside,
 		Env:    []string{"KBUILD_BUILD_TIMESTAMP=1970-01-01", "KBUILD_BUILD_USER=switchyard", "KBUILD_BUILD_HOST=switchyard"},
@@ -122,7 +121,7 @@ func (k kbuild) job(work string, log *bytes.Buffer, argv ...string) toolroot.Job
 }
 
 // run runs a job; log is its output.
-func (k kbuild) run(ctx context.Context, what string, j toolroot.Job, log *bytes.Buffer) error {
+func (k kbuild) run(ctx context.Context, what string, j toolroot.Job, log *toolroot.Log) error {
 	err := k.root.Run(ctx, j)
 	var exit *toolroot.ExitError
 	if errors.As(err, &exit) {
@@ -145,7 +144,7 @@ func (k kbuild) modules(ctx context.Context, source, to string) error {
 	if err := os.CopyFS(work, os.DirFS(source)); err != nil {
 		return fmt.Errorf("copy %s: %w", source, err)
 	}
-	var log bytes.Buffer
+	var log toolroot.Log
 	// The option is what lib/livepatch/Makefile asks for; beside the scripts
 	// it is obj-m.
 	j := k.job(work, &log, "make", "-C", k.kit.HeadersDir, "M="+inside, "CC=gcc-14", "HOSTCC=gcc-14", "CONFIG_TEST_LIVEPATCH=m",
@@ -174,7 +173,7 @@ func (k kbuild) modules(ctx context.Context, source, to string) error {
 // depmod writes modules.dep, by which modprobe finds modules, below
 // lib/modules of dir.
 func (k kbuild) depmod(ctx context.Context, dir string) error {
-	var log bytes.Buffer
+	var log toolroot.Log
 	return k.run(ctx, "the list of modules", k.job(dir, &log, "depmod", "-b", inside, k.kit.Release), &log)
 }
 
@@ -185,7 +184,7 @@ func (k kbuild) programs(ctx context.Context, scripts string, names []string, to
 		if _, err := os.Stat(filepath.Join(scripts, name+".c")); errors.Is(err, fs.ErrNotExist) {
 			continue // made by rules of its own
 		}
-		var log bytes.Buffer
+		var log toolroot.Log
 		j := k.job(to, &log, "gcc", "-O2", "-o", name, "/scripts/"+name+".c")
 		j.Mounts = append(j.Mounts, toolroot.Bind{Host: scripts, Inside: "/scripts"})
 		if err := k.run(ctx, "program "+name, j, &log); err != nil {

@@ -47,7 +47,14 @@ func (c Config) Identity() string {
 	return text.String()
 }
 
-// qemuIdentity names this very build.
+// qemuIdentity names this very build. It leaves out the libraries that QEMU
+// loads: what a snapshot holds is written and read by the program's own code,
+// and of the libraries only libslirp puts anything in it, for a user network,
+// which no machine has. (The tool root's have their versions in the path.) The
+// firmware beside a host's QEMU is left out as well: a snapshot holds that of
+// the machine that was saved, and if another one takes more room, QEMU refuses
+// it, and it is made again. Source: QEMU's docs/devel/migration/best-practices.rst,
+// Firmware.
 func qemuIdentity(q QEMU) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%q %s %s\n", q.Argv, q.DataDir, q.Version)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -346,6 +347,38 @@ func TestNoNetwork(t *testing.T) {
 	assert.Contains(t, err.Error(), strings.TrimPrefix(f.server.URL, "http://"), "the host that was tried")
 	assert.Contains(t, err.Error(), MirrorVariable)
 	assert.Contains(t, err.Error(), "proxy")
+}
+
+// A mirror that answers and does not serve, or a proxy that wants a password,
+// is as good as none.
+func TestRefusal(t *testing.T) {
+	for _, status := range []int{http.StatusServiceUnavailable, http.StatusProxyAuthRequired, http.StatusForbidden} {
+		f := newFake(t)
+		f.add("make", "4.4-1", []byte("deb"))
+		f.publish()
+		a := f.archive()
+		refuse := func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(status); return true }
+		f.setTamper(refuse)
+		_, err := a.Solve(t.Context(), []string{"make"}, nil)
+		require.True(t, kernels.IsLacking(err), "%v", err)
+		require.ErrorContains(t, err, "/dists/trixie/InRelease")
+		require.ErrorContains(t, err, http.StatusText(status))
+		require.ErrorContains(t, err, MirrorVariable)
+
+		f.setTamper(nil)
+		a = f.archiveIn(a.Store)
+		_, err = a.Solve(t.Context(), []string{"make"}, nil)
+		require.NoError(t, err)
+		f.now = f.now.Add(25 * time.Hour)
+		f.setTamper(refuse)
+		got, err := f.archiveIn(a.Store).Solve(t.Context(), []string{"make"}, nil)
+		require.NoError(t, err, "an old index is better than none")
+		assert.Equal(t, "make", got[0].Name)
+
+		_, err = fetch(t.Context(), a, got...)
+		require.True(t, kernels.IsLacking(err), "%v", err)
+		require.ErrorContains(t, err, strconv.Itoa(status))
+	}
 }
 
 func TestFaultInUseKeepsDownloads(t *testing.T) {

@@ -91,7 +91,7 @@ func (a *Archive) smallOnce(ctx context.Context, address string) ([]byte, bool, 
 	case resp.StatusCode == http.StatusNotFound:
 		return nil, false, nil
 	case resp.StatusCode != http.StatusOK:
-		return nil, false, fmt.Errorf("the mirror answered %s", resp.Status)
+		return nil, false, &refused{address, resp.Status}
 	}
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxRelease+1))
 	if err == nil && len(text) > maxRelease {
@@ -99,6 +99,12 @@ func (a *Archive) smallOnce(ctx context.Context, address string) ([]byte, bool, 
 	}
 	return text, err == nil, err
 }
+
+// refused is the error for a mirror, or a proxy before it, that is there and
+// does not serve.
+type refused struct{ address, status string }
+
+func (r *refused) Error() string { return fmt.Sprintf("%s: the answer is %s", r.address, r.status) }
 
 // download fetches f into the folder dir, verifies it, and gives its path.
 // The caller removes it after use. A partial file is taken up where it was
@@ -110,6 +116,8 @@ func (a *Archive) download(ctx context.Context, f remote, dir string, got func(b
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", store.DiskFull(err, a.Store.Dir)
 	}
+	now := time.Now()
+	_ = os.Chtimes(dir, now, now) // in use: what lies here for a week is removed
 	var err error
 	var damaged int
 	for try := 1; ; try++ {
@@ -223,6 +231,7 @@ func (a *Archive) explain(ctx context.Context, address string, err error) error 
 	var tooSlow *slow
 	var netErr net.Error
 	var status grab.StatusCodeError
+	var no *refused
 	switch {
 	case errors.As(err, &tooSlow):
 		return err
@@ -230,7 +239,7 @@ func (a *Archive) explain(ctx context.Context, address string, err error) error 
 		return err
 	case errors.As(err, &status) && status == http.StatusNotFound:
 		return &Superseded{Address: address, Err: err}
-	case noConnection(err), errors.Is(err, errStalled), errors.As(err, &netErr), errors.Is(err, io.ErrUnexpectedEOF):
+	case noConnection(err), errors.Is(err, errStalled), errors.As(err, &netErr), errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &no), errors.As(err, &status):
 		host := address
 		if u, perr := url.Parse(address); perr == nil {
 			host = u.Host

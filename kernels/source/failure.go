@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"regexp"
 	"strings"
@@ -37,17 +38,29 @@ func firstComplaint(log string) string {
 	return log[strings.LastIndexByte(log, '\n')+1:]
 }
 
+// readLog reads both ends of a log, which has no bound on the disk.
+func readLog(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	var log toolroot.Log
+	_, err = io.Copy(&log, f)
+	return log.String(), err
+}
+
 // explained turns what make left behind into an error for people.
 func (b *build) explained(ctx context.Context, err error) error {
 	var exit *toolroot.ExitError
 	if err == nil || ctx.Err() != nil || !errors.As(err, &exit) {
 		return err
 	}
-	text, readErr := os.ReadFile(b.log.Name())
+	text, readErr := readLog(b.log.Name())
 	if readErr != nil {
 		return errors.Join(err, readErr)
 	}
-	if strings.Contains(string(text), "No space left on device") {
+	if strings.Contains(text, "No space left on device") {
 		return store.DiskFull(fmt.Errorf("build %s: %w (what is done is kept; `%s` goes on from there)", b.plan.what(), syscall.ENOSPC, b.plan.spec.command()), b.p.Store.Dir)
 	}
 	// The user knows the tree by another place than the tool root does.
@@ -55,6 +68,6 @@ func (b *build) explained(ctx context.Context, err error) error {
 	if b.plan.spec.Tree != "" {
 		place = b.plan.origin.place + "/"
 	}
-	log := strings.ReplaceAll(string(text), insideSource+"/", place)
+	log := strings.ReplaceAll(text, insideSource+"/", place)
 	return &BuildError{Kernel: strings.TrimPrefix(b.plan.what(), "kernel "), Tree: b.plan.origin.title, First: firstComplaint(log), Log: b.log.Name()}
 }

@@ -23,6 +23,9 @@ import (
 // object made from a C or assembler file; a link or a host program is none.
 var compiled = regexp.MustCompile(`(?:^  |echo '  )(?:CC|AS)(?: \[M\])? +\S+\.o'?`)
 
+// longestLine is how much of a line is waited for, in bytes.
+const longestLine = 64 << 10
+
 // lines calls each for every whole line that is written.
 type lines struct{ rest []byte }
 
@@ -35,6 +38,9 @@ func (l *lines) write(p []byte, each func(line []byte)) {
 		}
 		each(line)
 		l.rest = rest
+	}
+	if len(l.rest) > longestLine {
+		l.rest = nil // no line of make's
 	}
 	l.rest = append([]byte(nil), l.rest...)
 }

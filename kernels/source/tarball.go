@@ -3,7 +3,6 @@
 package source
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -73,7 +72,7 @@ func (p *Provider) unpack(ctx context.Context, path, dir string) error {
 		return err
 	}
 	const at = "/usr/src/"
-	var said bytes.Buffer
+	var said toolroot.Log
 	err = root.Run(ctx, toolroot.Job{
 		Argv: []string{"tar", "--extract", "--file", at + filepath.Base(path), "--directory", at + "linux",
 			"--strip-components=1", "--no-same-owner", "--delay-directory-restore"},

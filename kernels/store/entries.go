@@ -123,11 +123,11 @@ func (s *Store) remove(dir string) error {
 	// There is no room for a folder any more, or the entry is none of ours.
 	// Without its manifest it is gone for every reader as well.
 	if err := os.Remove(filepath.Join(dir, manifestName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+		return unwritable(err)
 	}
 	guard.RemoveAll(dir)
 	if _, err := os.Lstat(dir); err == nil {
-		return fmt.Errorf("remove %s: something in it cannot be removed by this user", dir)
+		return unwritable(fmt.Errorf("remove %s, or what is in it: %w", dir, fs.ErrPermission))
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -117,4 +118,56 @@ func TestRemoveAbandoned(t *testing.T) {
 	require.NoDirExists(t, gone)
 	require.DirExists(t, running)
 	require.DirExists(t, young)
+}
+
+// TestTimesComeBack: a cache whose files were copied without their times is
+// whole, and read to the last byte once, not at every look.
+func TestTimesComeBack(t *testing.T) {
+	s := open(t)
+	var made atomic.Int32
+	dir, err := s.Make(t.Context(), "kind", "name", fill(&made))
+	require.NoError(t, err)
+	path := filepath.Join(dir, "other")
+	before, err := os.Stat(path)
+	require.NoError(t, err)
+	require.NoError(t, os.Chtimes(path, time.Unix(1, 0), time.Unix(1, 0)))
+	require.NoError(t, s.Check("kind", "name"))
+	after, err := os.Stat(path)
+	require.NoError(t, err)
+	require.Equal(t, before.ModTime(), after.ModTime())
+
+	// What was changed does not get it.
+	require.NoError(t, os.WriteFile(path, []byte("MORE"), 0o644))
+	require.NoError(t, os.Chtimes(path, time.Unix(1, 0), time.Unix(1, 0)))
+	require.ErrorContains(t, s.Check("kind", "name"), "content changed")
+}
+
+// TestUnwritable: who may not write the cache is told what to do.
+func TestUnwritable(t *testing.T) {
+	for _, err := range []error{&os.PathError{Op: "open", Path: "x", Err: syscall.EACCES}, syscall.EROFS} {
+		require.ErrorIs(t, unwritable(err), err)
+		require.ErrorContains(t, unwritable(err), "SWITCHYARD_CACHE")
+	}
+	require.Equal(t, os.ErrClosed, unwritable(os.ErrClosed))
+	require.NoError(t, unwritable(nil))
+	if os.Getuid() == 0 {
+		return // root may write anything
+	}
+	s := open(t)
+	kind := filepath.Join(s.Dir, "kind")
+	require.NoError(t, os.MkdirAll(filepath.Join(kind, "name", "half"), 0o755))
+	require.NoError(t, os.Chmod(filepath.Join(kind, "name"), 0o500))
+	require.NoError(t, os.Chmod(kind, 0o500))
+	t.Cleanup(func() {
+		_ = os.Chmod(kind, 0o700)
+		_ = os.Chmod(filepath.Join(s.Dir, "locks"), 0o700)
+	})
+	var made atomic.Int32
+	_, err := s.Make(t.Context(), "kind", "name", fill(&made))
+	require.ErrorContains(t, err, "SWITCHYARD_CACHE")
+	require.Zero(t, made.Load(), "no work is done that nobody can keep")
+
+	require.NoError(t, os.Chmod(filepath.Join(s.Dir, "locks"), 0o500))
+	_, err = s.Lock(t.Context(), "another")
+	require.ErrorContains(t, err, "SWITCHYARD_CACHE")
 }

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // manifestName is the file that seals an entry: its presence means that the
@@ -85,7 +86,7 @@ func describe(dir, path string) (sealed, error) {
 
 // checkManifest says what is wrong with the entry dir. A file whose size and
 // time are as sealed is believed, as make believes; one whose time moved is
-// hashed. deep hashes all.
+// hashed, and gets its time back. deep hashes all.
 func checkManifest(dir string, deep bool) error {
 	text, err := os.ReadFile(filepath.Join(dir, manifestName))
 	if err != nil {
@@ -117,6 +118,11 @@ func checkManifest(dir string, deep bool) error {
 		}
 		if sum != sealed {
 			return fmt.Errorf("%s: content changed since it was made", path)
+		}
+		// A cache that was copied or restored without its files' times would be
+		// read to the last byte at every look. And make compares times.
+		if got.MTime != want.MTime {
+			_ = os.Chtimes(path, time.Time{}, time.Unix(0, want.MTime))
 		}
 	}
 	return nil

@@ -16,6 +16,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -107,7 +108,10 @@ func (s *Store) Make(ctx context.Context, kind, name string, fill func(ctx conte
 		s.Used(kind, name)
 		return final, nil
 	}
-	guard.RemoveAll(final)
+	// One that is not whole, and cannot be replaced, is told before an hour's work.
+	if err := s.remove(final); err != nil {
+		return "", err
+	}
 	tmp, remove, err := s.Scratch("make-" + kind)
 	if err != nil {
 		return "", DiskFull(err, s.Dir)
@@ -127,7 +131,7 @@ func (s *Store) Make(ctx context.Context, kind, name string, fill func(ctx conte
 		return "", DiskFull(err, s.Dir)
 	}
 	if err := os.Rename(content, final); err != nil {
-		return "", fmt.Errorf("put cache entry %s/%s in place: %w", kind, name, err)
+		return "", fmt.Errorf("put cache entry %s/%s in place: %w", kind, name, unwritable(err))
 	}
 	return final, nil
 }
@@ -168,7 +172,7 @@ func (s *Store) Results(name string) (string, error) {
 func (s *Store) Lock(ctx context.Context, name string) (unlock func(), err error) {
 	dir := filepath.Join(s.Dir, "locks")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, DiskFull(err, s.Dir)
+		return nil, unwritable(DiskFull(err, s.Dir))
 	}
 	lock := flock.New(filepath.Join(dir, strings.ReplaceAll(name, "/", "_")))
 	ok, err := lock.TryLock()
@@ -179,7 +183,7 @@ func (s *Store) Lock(ctx context.Context, name string) (unlock func(), err error
 		ok, err = lock.TryLockContext(ctx, 50*time.Millisecond)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("lock %s in %s: %w", name, s.Dir, err)
+		return nil, fmt.Errorf("lock %s in %s: %w", name, s.Dir, unwritable(err))
 	}
 	if !ok {
 		return nil, fmt.Errorf("lock %s in %s: %w", name, s.Dir, context.Cause(ctx))
@@ -187,6 +191,15 @@ func (s *Store) Lock(ctx context.Context, name string) (unlock func(), err error
 	// The file stays: removing it would let two processes lock two files of
 	// one name.
 	return func() { _ = lock.Unlock() }, nil
+}
+
+// unwritable adds to the error of somebody who may not write what a person can
+// do about it: the cache was mounted read-only, or made by root.
+func unwritable(err error) error {
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+		return fmt.Errorf("%w; a cache must be writable, and locks in it are for one user: give it to this one (chown -R), or set SWITCHYARD_CACHE to a folder of its own", err)
+	}
+	return err
 }
 
 // DiskFull adds to an out-of-space error what a person can do about it; other

@@ -3,7 +3,6 @@
 package btf
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -159,7 +158,7 @@ func (b *builder) compile(ctx context.Context) error {
 	}
 	if log, err := b.run(ctx, "src", compile.String()); err != nil {
 		if log == "" || !complaint.MatchString(log) {
-			return fmt.Errorf("compile for %s: %w\n%s", b.kit.Release, err, log)
+			return fmt.Errorf("compile for %s: %w\n%s", b.kit.Release, err, toolroot.LastWords(log))
 		}
 		return b.kernel.judge(log, b.job.Files)
 	}
@@ -177,7 +176,7 @@ func (b *builder) compile(ctx context.Context) error {
 	}
 	fmt.Fprintf(&assemble, "ld -r -m elf_x86_64 -o all.o %s\n", strings.Join(objects, " "))
 	if log, err := b.run(ctx, "out", assemble.String()); err != nil {
-		return fmt.Errorf("assemble for %s: %w\n%s", b.kit.Release, err, log)
+		return fmt.Errorf("assemble for %s: %w\n%s", b.kit.Release, err, toolroot.LastWords(log))
 	}
 	return nil
 }
@@ -194,14 +193,14 @@ func (b *builder) link(ctx context.Context, o *object) error {
 	log, err := b.run(ctx, "out", "as --64 -mx86-used-note=no -o module.o module.s\n"+
 		"ld -r -m elf_x86_64 -z noexecstack --build-id=none -T ../module.lds -o module.ko all.o module.o\n")
 	if err != nil {
-		return fmt.Errorf("link for %s: %w\n%s", b.kit.Release, err, log)
+		return fmt.Errorf("link for %s: %w\n%s", b.kit.Release, err, toolroot.LastWords(log))
 	}
 	return nil
 }
 
 // run runs a script in a folder of the build.
 func (b *builder) run(ctx context.Context, dir, script string) (string, error) {
-	var log bytes.Buffer
+	var log toolroot.Log
 	err := b.root.Run(ctx, toolroot.Job{
 		Argv:   []string{"sh", "-e", "-c", script},
 		Dir:    inside + "/" + dir,

@@ -137,14 +137,15 @@ func dump(ctx context.Context, root *toolroot.Root, raw []byte, dir string) ([]b
 	if err := os.WriteFile(filepath.Join(work, "btf"), raw, 0o644); err != nil {
 		return nil, err
 	}
-	var out, said bytes.Buffer
+	var out bytes.Buffer
+	var said toolroot.Log
 	err = root.Run(ctx, toolroot.Job{
 		Argv:   []string{"bpftool", "btf", "dump", "file", inside + "/btf", "format", "c"},
 		Stdout: &out, Stderr: &said,
 		Mounts: []toolroot.Bind{{Host: work, Inside: inside}},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("bpftool btf dump: %w\n%s", err, said.String())
+		return nil, fmt.Errorf("bpftool btf dump: %w\n%s", err, toolroot.LastWords(said.String()))
 	}
 	return out.Bytes(), nil
 }

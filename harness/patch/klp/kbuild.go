@@ -3,7 +3,6 @@
 package klp
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -62,7 +61,7 @@ func (b *builder) compile(ctx context.Context) (*object.Object, error) {
 			return nil, store.DiskFull(err, b.deps.Store.Dir)
 		}
 	}
-	var log bytes.Buffer
+	var log toolroot.Log
 	job := toolroot.Job{
 		Argv: []string{"make", "-C", b.kit.HeadersDir, "M=" + inside, "CC=gcc-14", "HOSTCC=gcc-14",
 			// The names that livepatch will look up are not exported; finish
@@ -107,5 +106,5 @@ func (b *builder) failure(err error, log string) error {
 			}
 		}
 	}
-	return fmt.Errorf("%w\n%s", err, strings.TrimSpace(log))
+	return fmt.Errorf("%w\n%s", err, toolroot.LastWords(log))
 }

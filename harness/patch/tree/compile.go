@@ -3,7 +3,6 @@
 package tree
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -141,7 +140,7 @@ func (t *Tree) run(ctx context.Context, j Job, u Unit, argv []string, dir string
 	case !errors.As(err, &exit):
 		return err
 	case len(j.Overlay) == 0:
-		return fmt.Errorf("compile %s as kernel %s has it: %w\n%s", u.Source, t.Kit.Release, err, text)
+		return fmt.Errorf("compile %s as kernel %s has it: %w\n%s", u.Source, t.Kit.Release, err, toolroot.LastWords(text))
 	}
 	return t.buildFailed(u, text, err)
 }
@@ -158,7 +157,7 @@ func (t *Tree) dependencies(ctx context.Context, u Unit) (files []string, err er
 	dir, err := t.remember(ctx, fmt.Sprintf("%q", argv), func(ctx context.Context, dir string) error {
 		text, err := t.cc(ctx, u, argv, nil, dir)
 		if err != nil {
-			return fmt.Errorf("what %s of kernel %s includes: %w\n%s", u.Source, t.Kit.Release, err, text)
+			return fmt.Errorf("what %s of kernel %s includes: %w\n%s", u.Source, t.Kit.Release, err, toolroot.LastWords(text))
 		}
 		return nil
 	})
@@ -209,7 +208,7 @@ func (t *Tree) cc(ctx context.Context, u Unit, argv []string, overlay map[string
 	if err != nil {
 		return "", err
 	}
-	var log bytes.Buffer
+	var log toolroot.Log
 	err = root.Run(ctx, toolroot.Job{
 		Argv: argv, Env: cc.Env, Dir: insideBuild, Stdout: &log, Stderr: &log,
 		Mounts: slices.Concat(b.mounts, cc.Mounts, []toolroot.Bind{
@@ -228,7 +227,7 @@ var compilerError = regexp.MustCompile(`(?m)^([^\s:]+):(\d+):(?:\d+:)? (?:fatal 
 func (t *Tree) buildFailed(u Unit, log string, err error) error {
 	m := compilerError.FindStringSubmatch(log)
 	if m == nil {
-		return fmt.Errorf("compile %s for kernel %s: %w\n%s", u.Source, t.Kit.Release, err, log)
+		return fmt.Errorf("compile %s for kernel %s: %w\n%s", u.Source, t.Kit.Release, err, toolroot.LastWords(log))
 	}
 	line, _ := strconv.Atoi(m[2])
 	r := &refusal.Refusal{

@@ -3,7 +3,6 @@
 package tree
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -130,14 +129,14 @@ func (t *Tree) unpack(ctx context.Context, dir string) error {
 			exclude = append(exclude, "--exclude="+top+"/"+o.folder)
 		}
 		script := fmt.Sprintf("set -e -o pipefail\n%s | tar -xO ./usr/src/%s.tar.xz | xz -dc | tar -x --no-same-owner --strip-components=1 --anchored --wildcards %s -C /out", outer, top, strings.Join(exclude, " "))
-		var said bytes.Buffer
+		var said toolroot.Log
 		err = root.Run(ctx, toolroot.Job{
 			Argv:   []string{"bash", "-c", script},
 			Mounts: []toolroot.Bind{{Host: dir, Inside: "/out", Writable: true}},
 			Stdin:  &counter{r: data, told: func(n int64) { t.tell(n, data.Size) }}, Stdout: &said, Stderr: &said,
 		})
 		if err != nil {
-			return fmt.Errorf("unpack: %w: %s", err, strings.TrimSpace(said.String()))
+			return fmt.Errorf("unpack: %w: %s", err, toolroot.LastWords(said.String()))
 		}
 		if _, err := os.Stat(filepath.Join(dir, "Makefile")); err != nil {
 			return fmt.Errorf("%s holds no kernel source: %w", top, err)

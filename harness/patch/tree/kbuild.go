@@ -3,7 +3,6 @@
 package tree
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -116,7 +115,7 @@ func (t *Tree) kbuild(ctx context.Context, q question, work string) (*answer, er
 	if err := os.WriteFile(filepath.Join(work, "rules"), []byte(q.rules), 0o644); err != nil {
 		return nil, err
 	}
-	var log bytes.Buffer
+	var log toolroot.Log
 	job := toolroot.Job{
 		Argv: q.argv(), Dir: insideBuild, Stdout: &log, Stderr: &log,
 		Env: slices.Concat(cc.Env, []string{"KBUILD_BUILD_TIMESTAMP=1970-01-01", "KBUILD_BUILD_USER=switchyard", "KBUILD_BUILD_HOST=switchyard"}),
@@ -143,7 +142,7 @@ func (t *Tree) kbuild(ctx context.Context, q question, work string) (*answer, er
 	// make fails for a file that is not built, and that is an answer; it has
 	// none if it fails for one that every kernel is built from.
 	if !a.objects[always] {
-		return nil, fmt.Errorf("ask kbuild about kernel %s: %w\n%s", t.Kit.Release, runErr, a.log)
+		return nil, fmt.Errorf("ask kbuild about kernel %s: %w\n%s", t.Kit.Release, runErr, toolroot.LastWords(a.log))
 	}
 	return a, nil
 }
