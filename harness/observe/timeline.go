@@ -2,7 +2,11 @@
 
 package observe
 
-import "time"
+import (
+	"cmp"
+	"slices"
+	"time"
+)
 
 // Timeline is the events of one run in the order they were recorded, which
 // is the order of arrival at the host: stamps of one clock and source ascend,
@@ -133,29 +137,55 @@ func (t Timeline) Phases() []*Phase {
 }
 
 // refine puts the kernel's own stamps in: of the start, in place of the look
-// that saw it, when it lies in the gap before that look; of the moment when
-// the last task had switched.
+// that saw it; of the moment when the last task had switched.
 func (t Timeline) refine(phases []*Phase) {
 	gap := map[int64]int64{} // stamp of a look -> time since the one before
+	var exact Timeline
 	for _, e := range t {
-		if tr := e.Transition; tr != nil && !tr.Exact {
+		switch tr := e.Transition; {
+		case tr == nil:
+		case tr.Exact:
+			exact = append(exact, e)
+		default:
 			gap[e.T] = tr.SincePrev
 		}
 	}
-	for _, e := range t {
-		tr := e.Transition
-		if tr == nil || !tr.Exact {
-			continue
-		}
-		for _, p := range phases {
-			switch {
-			case tr.Edge == EdgeStart && e.T <= p.Start && e.T >= p.Start-gap[p.Start]:
-				p.Start = e.T
-			case tr.Edge == EdgeEnd && e.T >= p.Start && (!p.Done() || e.T <= p.End):
+	slices.SortStableFunc(exact, func(a, b Event) int { return cmp.Compare(a.T, b.T) })
+	over := int64(0) // the look that saw the end of the phase before
+	for _, p := range phases {
+		p.Start = exact.start(over, p.Start-gap[p.Start], p.Start)
+		over = max(over, p.End)
+		for _, e := range exact {
+			if e.Transition.Edge == EdgeEnd && e.T >= p.Start && (!p.Done() || e.T <= p.End) {
 				p.AllSwitched = e.T
 			}
 		}
 	}
+}
+
+// start is the stamp of the start that the look at saw, which came after over,
+// and not the look before it; at if there is none. It lies between the two, or
+// a little before both: the core sets `transition` inside the function that is
+// traced, and a watcher that the trace has woken looks before that. Such a start
+// is known by its end, which is the next that was traced and was not over when
+// the look before came. The events are exact ones, in order of time.
+func (t Timeline) start(over, before, at int64) int64 {
+	open := int64(0)
+	for _, e := range t {
+		switch {
+		case e.Transition.Edge == EdgeEnd && e.T >= before && open > over:
+			return open
+		case e.Transition.Edge == EdgeEnd:
+			open = 0
+		case e.T > at:
+			return at
+		case e.T >= before:
+			return e.T
+		default:
+			open = e.T
+		}
+	}
+	return at
 }
 
 func (t Timeline) fill(p *Phase) {

@@ -73,10 +73,42 @@ func TestPhasesOfReversalAndReplace(t *testing.T) {
 	require.False(t, phases[1].Reversed)
 }
 
-// The kernel's stamp of another transition's start must not be taken.
-func TestExactStampMustLieInTheGap(t *testing.T) {
-	events := Timeline{exact(50, EdgeStart), edge(100, "p", EdgeStart, Apply), exact(101, EdgeStart)}
-	require.Equal(t, 100*ms, events.Phases()[0].Start)
+// TestExactStart: the kernel's stamp of another transition's start is not taken;
+// that of one which a look came too early for is.
+func TestExactStart(t *testing.T) {
+	look, end := edge(100, "p", EdgeStart, Apply), edge(120, "p", EdgeEnd, Apply) // 10 ms after the look before each
+	for _, c := range []struct {
+		name   string
+		events Timeline
+		want   int64
+	}{
+		{"between two looks", Timeline{exact(91, EdgeStart), look}, 91},
+		{"after the look", Timeline{look, exact(101, EdgeStart)}, 100},
+		{"the look before came inside of it", Timeline{look, end, exact(89, EdgeStart), exact(95, EdgeEnd)}, 89},
+		{"it ends later", Timeline{look, end, exact(50, EdgeStart), exact(119, EdgeEnd)}, 50},
+		{"nobody knows that it went on", Timeline{exact(50, EdgeStart), look}, 100},
+		{"it was over", Timeline{exact(50, EdgeStart), exact(60, EdgeEnd), look, end, exact(119, EdgeEnd)}, 100},
+		{"another came between", Timeline{exact(50, EdgeStart), exact(60, EdgeEnd), look, end, exact(85, EdgeStart), exact(119, EdgeEnd)}, 85},
+		{"it was the phase's before, and the other stamps are lost", Timeline{
+			edge(30, "q", EdgeStart, Apply), edge(70, "q", EdgeEnd, Apply), exact(25, EdgeStart), look, end, exact(119, EdgeEnd)}, 100},
+	} {
+		phases := c.events.Phases()
+		require.Equal(t, c.want*ms, phases[len(phases)-1].Start, c.name)
+	}
+}
+
+// TestRoundOfAShortTransition: a look inside of klp_init_transition() saw nothing
+// yet, and the next one came when the round was over.
+func TestRoundOfAShortTransition(t *testing.T) {
+	events := Timeline{
+		{Clock: Guest, Kind: KindWatch, Watch: &Watch{Rounds: true}},
+		exact(89, EdgeStart), edge(100, "p", EdgeStart, Revert),
+		{Clock: Guest, T: 95 * ms, Kind: KindRound, Round: &Round{N: 1}},
+		exact(96, EdgeEnd), edge(300, "p", EdgeEnd, Revert),
+	}
+	p := events.Phases()[0]
+	require.Equal(t, []int64{95 * ms}, p.Tries)
+	require.Equal(t, 96*ms, p.AllSwitched)
 }
 
 func TestQueries(t *testing.T) {
