@@ -3,6 +3,7 @@
 package guard
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,8 +11,10 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -136,7 +139,48 @@ func childMain(args []string) int {
 	}()
 	err = cmd.Wait()
 	unix.Kill(-cmd.Process.Pid, unix.SIGKILL) // stragglers of the group
+	reap()
 	return status(err)
+}
+
+// reap ends all that lost their parent and so came to us, also those that had
+// left the group, and waits for them: what is killed is there for a moment more.
+func reap() {
+	for {
+		switch pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil); {
+		case err == unix.EINTR || pid > 0:
+			continue
+		case err != nil:
+			return // no child is left
+		}
+		for _, pid := range children() {
+			unix.Kill(pid, unix.SIGKILL)
+		}
+		_, _ = unix.Wait4(-1, nil, 0, nil) // for one; theirs come to us then
+	}
+}
+
+// children are those of this process, by /proc.
+func children() (pids []int) {
+	all, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return nil
+	}
+	for _, path := range all {
+		stat, err := os.ReadFile(path)
+		if err != nil {
+			continue // gone
+		}
+		// PID (NAME) STATE PPID …, and a name may hold anything.
+		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+		if len(fields) < 2 || fields[1] != strconv.Itoa(os.Getpid()) {
+			continue
+		}
+		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path))); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
 }
 
 // deafen keeps the terminal's signals from this process: they are its

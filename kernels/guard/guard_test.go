@@ -3,6 +3,7 @@
 package guard
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -29,8 +30,7 @@ func init() {
 		if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o444); err != nil {
 			return 1
 		}
-		// A grandchild in a session of its own is not left either, as long as
-		// it stays in the group it was born into.
+		// A grandchild is not left either.
 		c, err := Command(context.Background(), nil, "sh", "-c", "sleep 1000 & exec sleep 1000")
 		if err != nil {
 			return 1
@@ -123,6 +123,31 @@ func TestCommand(t *testing.T) {
 	require.NoError(t, err)
 	require.ErrorAs(t, c.Run(), &exit)
 	require.Equal(t, 127, exit.ExitCode())
+}
+
+// TestWaitIsForAll: whoever the child leaves behind is ended and gone when Wait
+// returns, in the child's group or out of it, whether it was killed or ended.
+func TestWaitIsForAll(t *testing.T) {
+	for _, then := range []string{"exec sleep 1000", "exit"} {
+		for _, leave := range []string{"", "setsid "} {
+			ctx, cancel := context.WithCancel(t.Context())
+			c, err := Command(ctx, nil, "sh", "-c", leave+"sleep 1000 >/dev/null & echo $!; "+then)
+			require.NoError(t, err)
+			out, err := c.StdoutPipe()
+			require.NoError(t, err)
+			require.NoError(t, c.Start())
+			line, err := bufio.NewReader(out).ReadString('\n')
+			require.NoError(t, err)
+			left, err := strconv.Atoi(strings.TrimSpace(line))
+			require.NoError(t, err)
+			if then != "exit" {
+				cancel()
+			}
+			_ = c.Wait()
+			cancel()
+			require.ErrorIs(t, syscall.Kill(left, 0), syscall.ESRCH, "%s(%s)", leave, then)
+		}
+	}
 }
 
 // TestSignalStatus: a child that a signal ended is told as a shell tells it.
