@@ -190,7 +190,7 @@ func (y *Yard) opened(name string) *Snapshot {
 		y.pool.drop(s)
 		return nil
 	}
-	s.used()
+	y.Store.Used(goldenKind, name) // prune takes another first
 	return s
 }
 
@@ -199,7 +199,7 @@ func (y *Yard) opened(name string) *Snapshot {
 func (y *Yard) keep(name string, s *Snapshot) *Snapshot {
 	y.goldenMu.Lock()
 	defer y.goldenMu.Unlock()
-	s.used()
+	y.Store.Used(goldenKind, name)
 	if known := y.goldens[name]; known != nil && known.Current() {
 		return known
 	}
@@ -208,12 +208,6 @@ func (y *Yard) keep(name string, s *Snapshot) *Snapshot {
 	}
 	y.goldens[name] = s
 	return s
-}
-
-// used tells prune that somebody forks s.
-func (s *Snapshot) used() {
-	now := time.Now()
-	_ = os.Chtimes(s.Dir, now, now)
 }
 
 // forget throws a snapshot away that did not come up, unless another process

@@ -153,15 +153,15 @@ func reap() {
 		case err != nil:
 			return // no child is left
 		}
-		for _, pid := range children() {
+		for _, pid := range processes(func(stat []string) bool { return stat[1] == strconv.Itoa(os.Getpid()) }) {
 			unix.Kill(pid, unix.SIGKILL)
 		}
 		_, _ = unix.Wait4(-1, nil, 0, nil) // for one; theirs come to us then
 	}
 }
 
-// children are those of this process, by /proc.
-func children() (pids []int) {
+// processes are those whose /proc/PID/stat, from the state on, is one of ours.
+func processes(ours func(stat []string) bool) (pids []int) {
 	all, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
 		return nil
@@ -171,9 +171,9 @@ func children() (pids []int) {
 		if err != nil {
 			continue // gone
 		}
-		// PID (NAME) STATE PPID …, and a name may hold anything.
+		// PID (NAME) STATE PPID PGRP …, and a name may hold anything.
 		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-		if len(fields) < 2 || fields[1] != strconv.Itoa(os.Getpid()) {
+		if len(fields) < 3 || !ours(fields) {
 			continue
 		}
 		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path))); err == nil {

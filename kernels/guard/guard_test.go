@@ -57,37 +57,23 @@ func TestSIGKILL(t *testing.T) {
 	require.NoError(t, err)
 	pid, err := strconv.Atoi(strings.TrimSpace(string(line[:n])))
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return len(group(t, pid)) == 2 }, 10*time.Second, 5*time.Millisecond, "the shell and its child")
+	require.Eventually(t, func() bool { return len(group(pid)) == 2 }, 10*time.Second, 5*time.Millisecond, "the shell and its child")
 	made, err := os.ReadDir(parent)
 	require.NoError(t, err)
 	require.Len(t, made, 1)
 
 	require.NoError(t, cmd.Process.Kill())
 	_ = cmd.Wait()
-	require.Eventually(t, func() bool { return len(group(t, pid)) == 0 }, 10*time.Second, 5*time.Millisecond, "children stay")
+	require.Eventually(t, func() bool { return len(group(pid)) == 0 }, 10*time.Second, 5*time.Millisecond, "children stay")
 	require.Eventually(t, func() bool {
 		left, err := os.ReadDir(parent)
 		return err == nil && len(left) == 0
 	}, 10*time.Second, 5*time.Millisecond, "the folder stays")
 }
 
-// group are the processes of a process group, by /proc.
-func group(t *testing.T, pgid int) (pids []string) {
-	t.Helper()
-	all, err := filepath.Glob("/proc/[0-9]*/stat")
-	require.NoError(t, err)
-	for _, path := range all {
-		stat, err := os.ReadFile(path)
-		if err != nil {
-			continue
-		}
-		// pid (comm) state ppid pgrp …; comm may hold spaces and brackets.
-		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-		if fields[2] == strconv.Itoa(pgid) && fields[0] != "Z" {
-			pids = append(pids, filepath.Base(filepath.Dir(path)))
-		}
-	}
-	return pids
+// group are the processes of a process group that have not ended.
+func group(pgid int) []int {
+	return processes(func(stat []string) bool { return stat[2] == strconv.Itoa(pgid) && stat[0] != "Z" })
 }
 
 // TestCommand: output, status and files pass through the wrapper; the end of
@@ -117,7 +103,7 @@ func TestCommand(t *testing.T) {
 	pid := c.Pid()
 	cancel()
 	require.Error(t, c.Wait())
-	require.Empty(t, group(t, pid))
+	require.Empty(t, group(pid))
 
 	c, err = Command(t.Context(), nil, "/does/not/exist")
 	require.NoError(t, err)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -49,6 +50,20 @@ func Scratch(parent, pattern string) (dir string, remove func(), err error) {
 		RemoveAll(dir)
 		_ = tellKeeper("-", dir)
 	}, nil
+}
+
+// ScratchOwner is the process id in the name of a folder that Scratch made; 0 if
+// there is none.
+func ScratchOwner(dir string) int {
+	fields := strings.Split(filepath.Base(dir), "-") // PATTERN-PID-N
+	if len(fields) < 3 {
+		return 0
+	}
+	pid, err := strconv.Atoi(fields[len(fields)-2])
+	if err != nil {
+		return 0
+	}
+	return pid
 }
 
 var scratchCount struct {

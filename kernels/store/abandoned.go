@@ -6,8 +6,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -27,7 +25,7 @@ func (s *Store) RemoveAbandoned() (freed int64) {
 		return 0
 	}
 	for _, dir := range dirs {
-		if time.Since(lastUse(dir)) < abandonedAfter || runs(scratchOwner(dir)) {
+		if time.Since(lastUse(dir)) < abandonedAfter || runs(guard.ScratchOwner(dir)) {
 			continue
 		}
 		bytes := size(dir)
@@ -37,20 +35,6 @@ func (s *Store) RemoveAbandoned() (freed int64) {
 		}
 	}
 	return freed
-}
-
-// scratchOwner is the process id in the name of a scratch folder,
-// PATTERN-PID-N; 0 if there is none.
-func scratchOwner(dir string) int {
-	fields := strings.Split(filepath.Base(dir), "-")
-	if len(fields) < 3 {
-		return 0
-	}
-	pid, err := strconv.Atoi(fields[len(fields)-2])
-	if err != nil {
-		return 0
-	}
-	return pid
 }
 
 // runs says whether there is a process of that id.
