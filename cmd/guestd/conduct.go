@@ -51,12 +51,7 @@ const (
 	traceLag = 100 * time.Millisecond
 	// fencePatience is how long a line may take through the kernel's log.
 	fencePatience = 10 * time.Second
-	// fenceTries bounds how often the line is written.
-	fenceTries = 20
-	retryEvery = 10 * time.Millisecond
-	// kernelPatience is how long the kernel may take to come back from what it is
-	// asked: as harness/run has it for other guests.
-	kernelPatience = 10 * time.Minute
+	retryEvery    = 10 * time.Millisecond
 )
 
 // errGivenUp ends a plan whose end has been told.
@@ -116,8 +111,8 @@ func (c *conduct) action(name, detail string, do func() error) error {
 // after late was told and all is in the host's file. The host finds no end of the
 // plan there.
 func (c *conduct) patiently(late func(error), do func() error) error {
-	defer time.AfterFunc(kernelPatience, func() {
-		late(fmt.Errorf("the kernel did not come back for %v", kernelPatience))
+	defer time.AfterFunc(observe.KernelPatience, func() {
+		late(fmt.Errorf("the kernel did not come back for %v", observe.KernelPatience))
 		last := c.watch.ring.Last()
 		for until := monotonic() + int64(fencePatience); c.out.told.Load() < last && monotonic() < until; {
 			pause(retryEvery)
@@ -354,25 +349,14 @@ func (c *conduct) fence() error {
 	})
 }
 
-// fenceBy is fence with a line that log has the kernel log; once more where a part
-// of the log was lost, in which it may have been. By the last try, what was logged
-// before the first has come or was lost.
+// fenceBy is fence with a line that log has the kernel log.
 func (c *conduct) fenceBy(log func(line string) error) error {
-	for lost, tries := true, 0; lost && tries < fenceTries; tries++ {
-		lost = false
-		mark := c.watch.ring.Last()
-		line := fmt.Sprintf("switchyard: fence %d", mark)
-		if err := log(line + "\n"); err != nil {
-			return err
-		}
-		if !c.awaitEvent(mark, fencePatience, func(e observe.Event) bool {
-			lost = e.Lost != nil && e.Lost.Source == observe.LostKernelLog
-			return lost || e.KernelLog != nil && strings.Contains(e.KernelLog.Text, line)
-		}) {
+	return observe.Fence(c.watch.ring.Last, log, func(from uint64, right func(observe.Event) bool) error {
+		if !c.awaitEvent(from, fencePatience, right) {
 			return errors.New("the kernel's log does not come")
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 func (c *conduct) startLoads() error {

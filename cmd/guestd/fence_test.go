@@ -33,5 +33,5 @@ func TestFenceAfterLoss(t *testing.T) {
 		c.watch.ring.Emit(observe.Event{Kind: observe.KindLost, Lost: &observe.Lost{Source: observe.LostKernelLog, N: 7}})
 		return nil
 	}), "a kernel that never stops")
-	require.Equal(t, fenceTries, lines)
+	require.Equal(t, observe.FenceTries, lines)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/switchyard-project/switchyard/harness/mailbox"
+	"github.com/switchyard-project/switchyard/harness/observe"
 	"github.com/switchyard-project/switchyard/harness/observe/sampler"
 )
 
@@ -31,8 +32,8 @@ func TestPatience(t *testing.T) {
 			return err
 		}}
 		why := errors.New("why")
-		require.ErrorIs(t, c.action("load", "p", func() error { time.Sleep(kernelPatience - 1); return why }), why)
-		time.Sleep(2 * kernelPatience)
+		require.ErrorIs(t, c.action("load", "p", func() error { time.Sleep(observe.KernelPatience - 1); return why }), why)
+		time.Sleep(2 * observe.KernelPatience)
 		require.Empty(t, ended)
 
 		followed := make(chan error, 1)
@@ -40,7 +41,7 @@ func TestPatience(t *testing.T) {
 		began := time.Now()
 		var text string
 		_ = c.action("load", "q", func() error { text = <-ended; return nil })
-		require.LessOrEqual(t, time.Since(began), kernelPatience+time.Second)
+		require.LessOrEqual(t, time.Since(began), observe.KernelPatience+time.Second)
 		require.Contains(t, lastLine(text), `"detail":"q","edge":"end","error":"the kernel did not come back for 10m0s"`)
 		w.ring.Emit(resultEvent(mailbox.Result{Over: &mailbox.Over{}}))
 		require.Error(t, <-followed, "a file cannot be drained")

@@ -4,7 +4,8 @@
 // everything a run saw and did, each event stamped with its clock.
 //
 // All reports are computed from it and from nothing else. What lives here:
-// event types, the on-disk log, queries that select and pair events. What must
+// event types, the on-disk log, queries that select and pair events, what the
+// guest and the host do alike to have events whole (Fence). What must
 // not: judgements (package check), anything that knows of QEMU, and the
 // sampling itself (package sampler, which runs in the guest).
 package observe

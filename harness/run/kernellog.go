@@ -4,7 +4,6 @@ package run
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -27,31 +26,14 @@ func (g *Guest) KernelLog() []string {
 var noise = []string{"loading out-of-tree module", "tainting kernel with", "module verification failed", "module license", "tracing and", "is a livepatch"}
 
 // Fence waits until everything that the kernel has logged so far is on the
-// timeline: until a line that it writes to the log comes back. Where a part of
-// the log was lost the line may have been in it, and is written again: a kernel
-// that says a lot overwrites what nobody has read yet. Of one that never stops,
-// what was logged before the first line has come by the last, or was lost.
+// timeline: see observe.Fence.
 func (g *Guest) Fence(ctx context.Context) error {
-	for lost, tries := true, 0; lost && tries < fenceTries; tries++ {
-		lost = false
-		mark := g.rec.mark()
-		line := fmt.Sprintf("switchyard: fence %d", mark)
-		if err := g.Client.WriteFile(ctx, "/dev/kmsg", []byte(line+"\n")); err != nil {
-			return g.orDeath(err)
-		}
-		err := g.rec.wait(ctx, mark, func(e observe.Event) (bool, error) {
-			lost = e.Lost != nil && (e.Lost.Source == observe.LostKernelLog || e.Lost.Source == observe.LostRing)
-			return lost || e.KernelLog != nil && strings.Contains(e.KernelLog.Text, line), nil
-		})
-		if err != nil {
-			return g.orDeath(err)
-		}
-	}
-	return nil
+	return g.orDeath(observe.Fence(g.rec.mark, func(line string) error {
+		return g.Client.WriteFile(ctx, "/dev/kmsg", []byte(line))
+	}, func(from int, right func(observe.Event) bool) error {
+		return g.rec.wait(ctx, from, func(e observe.Event) (bool, error) { return right(e), nil })
+	}))
 }
-
-// fenceTries bounds how often a fence's line is written.
-const fenceTries = 20
 
 // WaitKernelLog waits until enough says yes to the kernel's log.
 func (g *Guest) WaitKernelLog(ctx context.Context, enough func(lines []string) bool) error {

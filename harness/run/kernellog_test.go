@@ -48,9 +48,9 @@ func TestFenceAfterLoss(t *testing.T) {
 	require.Len(t, g.Timeline(), 3)
 	require.NotEmpty(t, g.Timeline()[2].KernelLog)
 
-	for range 2 * fenceTries { // a kernel that never stops
+	for range 2 * observe.FenceTries { // a kernel that never stops
 		lost = append(lost, observe.Lost{Source: observe.LostKernelLog, N: 7})
 	}
 	require.NoError(t, g.Fence(ctx))
-	require.Len(t, lost, fenceTries)
+	require.Len(t, lost, observe.FenceTries)
 }

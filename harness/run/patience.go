@@ -11,19 +11,11 @@ import (
 	"github.com/switchyard-project/switchyard/harness/observe"
 )
 
-// kernelPatience is how long, by the guest's clock, its kernel may take to load
-// or unload a module, to begin a transition, to give what a probe reads. What a
-// patch does may keep it from ever coming back, and a guest that tells of its
-// tasks and loads all the while is not silent. Far above the longest that came
-// back, 100 s (6.12, emulated), and above the 120 s after which the kernel itself
-// tells of a task that hangs.
-const kernelPatience = 10 * time.Minute
-
 // patiently calls do, which asks the guest's kernel for something, and ends the
 // machine if the kernel does not come back from it.
 func (g *Guest) patiently(ctx context.Context, what string, do func() error) error {
-	return g.rec.within(ctx, kernelPatience, do, func() {
-		g.Machine.End(fmt.Errorf("its kernel did not come back for %v of its own time: %s", kernelPatience, what))
+	return g.rec.within(ctx, observe.KernelPatience, do, func() {
+		g.Machine.End(fmt.Errorf("its kernel did not come back for %v of its own time: %s", observe.KernelPatience, what))
 	})
 }
 
