@@ -18,7 +18,7 @@ const module = "github.com/switchyard-project/switchyard/"
 // line is the way data goes; a room may import rooms of its own rank that are
 // named with it, and those before it. run alone sees them all.
 var line = [][]string{
-	{"kernels", "kernels/guard", "kernels/store", "kernels/debian", "kernels/local", "kernels/toolroot", "kernels/source"},
+	{"kernels", "kernels/guard", "kernels/download", "kernels/store", "kernels/debian", "kernels/local", "kernels/toolroot", "kernels/source"},
 	{"images", "harness/patch/refusal"},
 	{"harness/patch/object", "harness/patch/unified", "harness/patch/btf"},
 	{"harness/patch/tree", "harness/patch/tree/treetest", "harness/patch/compare", "harness/patch/runpre"},

@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/switchyard-project/switchyard/kernels"
+	"github.com/switchyard-project/switchyard/kernels/download"
 )
 
 // fetch fetches packages and gives what was read of each.
@@ -315,7 +316,7 @@ func TestStall(t *testing.T) {
 	_, err := fetch(t.Context(), a, p)
 	var lacking *kernels.Lacking
 	require.ErrorAs(t, err, &lacking)
-	require.ErrorIs(t, err, errStalled)
+	require.ErrorIs(t, err, download.ErrStalled)
 }
 
 func TestTooSlowForTheDeadline(t *testing.T) {

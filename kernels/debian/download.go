@@ -4,8 +4,6 @@ package debian
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +18,7 @@ import (
 	"github.com/cavaliergopher/grab/v3"
 
 	"github.com/switchyard-project/switchyard/kernels"
+	"github.com/switchyard-project/switchyard/kernels/download"
 	"github.com/switchyard-project/switchyard/kernels/store"
 )
 
@@ -126,7 +125,7 @@ func (a *Archive) download(ctx context.Context, f remote, dir string, got func(b
 			return path, nil
 		}
 		// What is on the disk is no piece of the file: begin again.
-		if errors.Is(err, grab.ErrBadChecksum) || errors.Is(err, grab.ErrBadLength) {
+		if download.Damaged(err) {
 			os.Remove(path)
 			if damaged++; damaged > 2 {
 				return "", fmt.Errorf("fetch %s: it came damaged %d times (%w) from %s: the mirror or a proxy is broken; choose another by %s",
@@ -141,8 +140,6 @@ func (a *Archive) download(ctx context.Context, f remote, dir string, got func(b
 	}
 }
 
-var errStalled = errors.New("no data came")
-
 // slow is the error for a download that the deadline cut off.
 type slow struct {
 	done, total int64
@@ -156,54 +153,15 @@ func (s *slow) Error() string {
 }
 
 func (a *Archive) downloadOnce(ctx context.Context, f remote, path string, got func(int64)) error {
-	sum, err := hex.DecodeString(f.sha256)
-	if err != nil || len(sum) != sha256.Size {
-		return fmt.Errorf("the index has no usable checksum: %q", f.sha256)
+	begin, here := time.Now(), int64(0)
+	_, err := download.Request{
+		URL: f.url, Path: path, SHA256: f.sha256, Size: f.size, Stall: a.patience.stall,
+		Got: func(done, _ int64) { here = done; got(done) },
+	}.Do(ctx, a.client())
+	if ctx.Err() != nil && errors.Is(err, context.DeadlineExceeded) {
+		return &slow{here, f.size, time.Since(begin)}
 	}
-	req, err := grab.NewRequest(path, f.url)
-	if err != nil {
-		return err
-	}
-	req.Size = f.size
-	req.IgnoreRemoteTime = true
-	req.SetChecksum(sha256.New(), sum, true)
-	inner, cancel := context.WithCancel(ctx)
-	defer cancel()
-	client := &grab.Client{HTTPClient: a.client(), UserAgent: "switchyard"}
-	begin := time.Now()
-	resp := client.Do(req.WithContext(inner))
-	tick := time.NewTicker(min(100*time.Millisecond, a.patience.stall/4))
-	defer tick.Stop()
-	last, moved := int64(-1), time.Now()
-	stalled := false
-	for {
-		select {
-		case <-resp.Done:
-			n := resp.BytesComplete()
-			got(n)
-			err := resp.Err()
-			switch {
-			case err == nil:
-				return nil
-			case stalled:
-				return fmt.Errorf("%w for %s", errStalled, a.patience.stall)
-			case errors.Is(context.Cause(ctx), context.DeadlineExceeded):
-				return &slow{n, f.size, time.Since(begin)}
-			case ctx.Err() != nil:
-				return context.Cause(ctx)
-			}
-			return err
-		case <-tick.C:
-			n := resp.BytesComplete()
-			if n != last {
-				last, moved = n, time.Now()
-				got(n)
-			} else if time.Since(moved) > a.patience.stall {
-				stalled = true
-				cancel()
-			}
-		}
-	}
+	return err
 }
 
 // worthRetry says whether the same request may succeed later.
@@ -239,7 +197,7 @@ func (a *Archive) explain(ctx context.Context, address string, err error) error 
 		return err
 	case errors.As(err, &status) && status == http.StatusNotFound:
 		return &Superseded{Address: address, Err: err}
-	case noConnection(err), errors.Is(err, errStalled), errors.As(err, &netErr), errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &no), errors.As(err, &status):
+	case noConnection(err), errors.Is(err, download.ErrStalled), errors.As(err, &netErr), errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &no), errors.As(err, &status):
 		host := address
 		if u, perr := url.Parse(address); perr == nil {
 			host = u.Host

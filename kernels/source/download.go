@@ -4,8 +4,6 @@ package source
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,13 +13,12 @@ import (
 	"time"
 
 	"github.com/cavaliergopher/grab/v3"
+
+	"github.com/switchyard-project/switchyard/kernels/download"
 )
 
 // tries is how often a tarball is asked for before the site is given up.
 const tries = 4
-
-// errStalled says that a site holds the connection and sends nothing.
-var errStalled = errors.New("no data came")
 
 // download fetches a tarball, verified; a partial file is taken up where it was
 // left, also after a fault of the network. The caller holds the lock of what it
@@ -34,8 +31,11 @@ func (p *Provider) download(ctx context.Context, l listing) (string, error) {
 	now := time.Now()
 	_ = os.Chtimes(filepath.Dir(path), now, now) // in use: what lies here for a week is removed
 	for try := 1; ; try++ {
-		resumed, err := p.downloadOnce(ctx, l, path)
-		damaged := errors.Is(err, grab.ErrBadChecksum) || errors.Is(err, grab.ErrBadLength)
+		resumed, err := download.Request{
+			URL: l.place, Path: path, SHA256: l.sum, Stall: 12 * p.patience(),
+			Got: func(done, total int64) { p.bytes(filepath.Base(path), done, total) },
+		}.Do(ctx, p.client())
+		damaged := download.Damaged(err)
 		if damaged {
 			os.Remove(path)
 		}
@@ -71,55 +71,6 @@ func neverConnected(err error) bool {
 	var op *net.OpError
 	var name *net.DNSError
 	return errors.As(err, &name) || (errors.As(err, &op) && op.Op != "read" && op.Op != "write")
-}
-
-// downloadOnce asks the site once; resumed says that it was for the rest of a
-// file.
-func (p *Provider) downloadOnce(ctx context.Context, l listing, path string) (resumed bool, err error) {
-	sum, err := hex.DecodeString(l.sum)
-	if err != nil {
-		return false, err
-	}
-	req, err := grab.NewRequest(path, l.place)
-	if err != nil {
-		return false, err
-	}
-	req.IgnoreRemoteTime = true
-	req.SetChecksum(sha256.New(), sum, true)
-	inner, cancel := context.WithCancel(ctx)
-	defer cancel()
-	client := &grab.Client{HTTPClient: p.client(), UserAgent: "switchyard"}
-	resp := client.Do(req.WithContext(inner))
-	stall := 12 * p.patience()
-	tick := time.NewTicker(min(100*time.Millisecond, stall/4))
-	defer tick.Stop()
-	last, moved, stalled := int64(-1), time.Now(), false
-	for {
-		select {
-		case <-tick.C:
-			n := resp.BytesComplete()
-			p.bytes(filepath.Base(path), n, resp.Size())
-			switch {
-			case n != last:
-				last, moved = n, time.Now()
-			case time.Since(moved) > stall:
-				stalled = true
-				cancel()
-			}
-			continue
-		case <-resp.Done:
-		}
-		break
-	}
-	switch err := resp.Err(); {
-	case err == nil:
-		p.bytes(filepath.Base(path), resp.BytesComplete(), resp.BytesComplete())
-		return resp.DidResume, nil
-	case stalled:
-		return resp.DidResume, fmt.Errorf("%w for %s", errStalled, stall)
-	default:
-		return resp.DidResume, err
-	}
 }
 
 func (p *Provider) bytes(what string, done, total int64) {
