@@ -107,11 +107,9 @@ func TestRecordsDoNotBlock(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	tid, woken := unix.Gettid(), make(chan error)
-	go func() { // once it sleeps, but for a signal (unix.SIGURG is the runtime's own)
-		for !strings.HasPrefix(stateOf(tid), "S") {
-			runtime.Gosched()
-		}
-		woken <- unix.Tgkill(os.Getpid(), tid, unix.SIGURG)
+	go func() {
+		awaitSleep(tid)
+		woken <- unix.Tgkill(os.Getpid(), tid, unix.SIGURG) // the runtime's own
 	}()
 	require.False(t, log.await(time.Minute), "a signal came, no record")
 	require.NoError(t, <-woken)
@@ -129,11 +127,15 @@ func TestRecordsDoNotBlock(t *testing.T) {
 	require.Empty(t, hearRound(t.Context(), log, log.await), "the log has ended")
 }
 
-// stateOf is the state of a thread of this process, as /proc tells it.
-func stateOf(tid int) string {
-	b, _ := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/stat", tid))
-	_, rest, _ := strings.Cut(string(b), ") ")
-	return rest
+// awaitSleep waits until a thread of this process sleeps, as /proc tells it.
+func awaitSleep(tid int) {
+	for {
+		b, _ := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/stat", tid))
+		if _, state, _ := strings.Cut(string(b), ") "); strings.HasPrefix(state, "S") {
+			return
+		}
+		runtime.Gosched()
+	}
 }
 
 // TestCoreIsOnlyAskedOffTheConsole: with a console that prints debug messages,

@@ -76,9 +76,7 @@ func TestWokenBehindASignal(t *testing.T) {
 	defer runtime.UnlockOSThread()
 	tid, woken := unix.Gettid(), make(chan error)
 	go func() {
-		for !strings.HasPrefix(stateOf(tid), "S") {
-			runtime.Gosched()
-		}
+		awaitSleep(tid)
 		sleeps := sleepsOf(tid)
 		err := unix.Tgkill(os.Getpid(), tid, unix.SIGURG) // the runtime's own
 		for err == nil && sleepsOf(tid) == sleeps {
