@@ -3,6 +3,8 @@
 package cases
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -49,4 +51,17 @@ func TestTargetWith(t *testing.T) {
 		require.Equal(t, "target: original\n", vm.ReadFile(t, targetFile))
 		p.Unload(t)
 	})
+}
+
+// TestModulesBeginWithAGap: no function of a module that cases patch is its
+// first, whose place the kernel may lose.
+func TestModulesBeginWithAGap(t *testing.T) {
+	all, err := filepath.Glob("testdata/*/with/*.c")
+	require.NoError(t, err)
+	require.NotEmpty(t, all)
+	for _, path := range all {
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.Regexp(t, `(?m)^asm\("\.pushsection \.text; \.skip 16, 0xcc; \.popsection"\);$`, string(text), path)
+	}
 }
